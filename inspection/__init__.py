@@ -1,0 +1,1 @@
+"""HOW a frame is compared with its goldens: torch, OpenCV and NumPy; no Prefect, no MLflow, no database."""

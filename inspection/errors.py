@@ -1,0 +1,45 @@
+"""The project's own errors. Each message says what is wrong with which input and names what mends it."""
+
+
+class GoldentwinError(Exception):
+    """Base of every error that goldentwin raises on purpose; the command line prints it without a traceback."""
+
+
+class RecipeError(GoldentwinError):
+    """A recipe holds an unknown key or a value outside its range."""
+
+
+class UnreadableImageError(GoldentwinError):
+    """A file is not an image that can be decoded (truncated, empty, too large, not a file, no permission)."""
+
+
+class ReferenceSetError(GoldentwinError):
+    """A reference set does not exist, was altered behind our back, or its goldens were refused."""
+
+
+class NotEnrolledError(ReferenceSetError):
+    """The product and view have no reference set yet; `goldentwin enrol` makes one."""
+
+
+class WeightsError(GoldentwinError):
+    """The encoder's weights are missing, incomplete or not those the recipe names."""
+
+
+class CalibrationError(GoldentwinError):
+    """A calibration can't be made or used."""
+
+
+class NotCalibratedError(CalibrationError):
+    """No calibration is bound to the current encoder, reference set and recipe; `goldentwin calibrate` makes one."""
+
+
+class InsufficientSampleError(CalibrationError):
+    """The labelled sample is too small to prove the wish; the message names the number of parts needed."""
+
+
+class RecordsError(GoldentwinError):
+    """The verdict database can't be reached, or holds another schema."""
+
+
+class TrackingError(GoldentwinError):
+    """MLflow can't be reached or refuses what is asked of it."""

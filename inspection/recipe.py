@@ -1,0 +1,153 @@
+"""The recipe of one view: how its frames are prepared, registered, encoded and judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from inspection.errors import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+DIGEST_LENGTH = 12
+T = TypeVar("T")
+
+
+class RegistrationMethod(StrEnum):
+    """How a frame is brought onto the golden's coordinates; `auto` takes the simplest that fits the goldens."""
+
+    NONE = "none"
+    SHIFT = "shift"
+    RIGID = "rigid"
+    HOMOGRAPHY = "homography"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderChoice:
+    """Which network encodes: the embedded EfficientNet-Lite0, or any timm backbone with a local weights file.
+
+    `weights` is None for the embedded weights, else the path of a `.safetensors` (or `.pth`, read with
+    `weights_only=True`) file; `out_indices` are the timm feature levels used, finest first.
+    """
+
+    name: str = "tf_efficientnet_lite0"
+    weights: str | None = None
+    out_indices: tuple[int, ...] = (1, 2, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityLimits:
+    """Outside these a frame is CANNOT_INSPECT. All but `min_contrast` are relative to the goldens' own figures.
+
+    A frame's mean brightness must lie within `min_brightness` to `max_brightness` times the goldens' range, its
+    focus at least `min_focus` times that of the least sharp golden, its aspect ratio within `max_aspect_change` of
+    theirs; its grey values must spread by `min_contrast` (standard deviation, 0 to 255) or it is blank.
+    """
+
+    min_brightness: float = 0.5
+    max_brightness: float = 1.8
+    min_focus: float = 0.2
+    min_contrast: float = 2.0
+    min_size_ratio: float = 0.5
+    max_aspect_change: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionRegion:
+    """A named box in the golden's coordinates (fractions of width and height, 0 to 1) judged more or less strictly.
+
+    Distances inside are multiplied by `sensitivity`, which is the same as a threshold of its own.
+    """
+
+    name: str
+    x: float
+    y: float
+    width: float
+    height: float
+    sensitivity: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides how frames of one view are judged, besides goldens, encoder weights and calibration.
+
+    `image_size` is the side in pixels of the square that frames are resized to before encoding, a multiple of 32.
+    `roi_mask` and `ignore_mask` are file names beside the recipe (white = inspect / white = ignore).
+    """
+
+    image_size: int = 256
+    registration: RegistrationMethod = RegistrationMethod.AUTO
+    roi_mask: str | None = None
+    ignore_mask: str | None = None
+    encoder: EncoderChoice = field(default_factory=EncoderChoice)
+    quality: QualityLimits = field(default_factory=QualityLimits)
+    regions: tuple[InspectionRegion, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        if self.image_size % 32 or not 64 <= self.image_size <= 2048:  # noqa: PLR2004 - the stated range
+            message = f"image_size must be a multiple of 32 between 64 and 2048, not {self.image_size}"
+            raise RecipeError(message)
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over everything in the recipe. Masks are hashed by the reference set, which holds them."""
+        return digest_of(asdict(self))
+
+    def to_json(self) -> str:
+        """Readable JSON, keys in declaration order."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read a recipe back. Unknown keys are errors.
+
+        Raises:
+            RecipeError: not JSON, an unknown key, or a value outside its range.
+        """
+        try:
+            return _recipe(json.loads(text))
+        except (ValueError, TypeError) as error:
+            message = f"the recipe can't be read: {error}"
+            raise RecipeError(message) from error
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read the recipe file at `path`."""
+        return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def digest_of(value: object) -> str:
+    """12 hex digits of SHA-256 over the canonical JSON of `value`."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def _recipe(data: dict[str, Any]) -> Recipe:
+    known = dict(data)
+    if "registration" in known:
+        known["registration"] = RegistrationMethod(known["registration"])
+    if "encoder" in known:
+        encoder = dict(known["encoder"])
+        if "out_indices" in encoder:
+            encoder["out_indices"] = tuple(encoder["out_indices"])
+        known["encoder"] = _checked(EncoderChoice, encoder)
+    if "quality" in known:
+        known["quality"] = _checked(QualityLimits, known["quality"])
+    if "regions" in known:
+        known["regions"] = tuple(_checked(InspectionRegion, region) for region in known["regions"])
+    return _checked(Recipe, known)
+
+
+def _checked(kind: type[T], values: Mapping[str, Any]) -> T:
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - names):
+        message = f"unknown key {unknown[0]!r}; {kind.__name__} knows {', '.join(sorted(names))}"
+        raise RecipeError(message)
+    return kind(**values)

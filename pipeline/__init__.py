@@ -1,0 +1,1 @@
+"""IN WHAT ORDER a frame becomes a verdict: read, inspect, record, report, track. Plain functions."""
