@@ -141,7 +141,7 @@ def view_folder(references: Path, product: str, view: str) -> Path:
     """
     for word, name in (("product", product), ("view", view)):
         if not is_plain_name(name):
-            message = f"{word} name {name!r} can't be used; take letters, digits, '-', '_' and '.' (at most 100, no dot first)"
+            message = f"{word} name {name!r} can't be used; take letters, digits, '-', '_', '.' (no dot first)"
             raise ReferenceSetError(message)
     return references / product / view
 
@@ -248,5 +248,5 @@ def _read(path: Path, what: str, remedy: str) -> bytes:
 def _not_enrolled(references: Path, product: str, view: str) -> str:
     views = [name for known, name in list_enrolled(references) if known == product]
     if views:
-        return f"{product} has no view {view!r}, only {', '.join(views)}; `goldentwin enrol {product} --view {view}` adds it"
+        return f"{product} has no view {view!r}, only {', '.join(views)}; `goldentwin enrol` makes one"
     return f"{product}/{view} has no reference set in {references}; `goldentwin enrol {product} --from DIR` makes one"
