@@ -37,6 +37,10 @@ class InsufficientSampleError(CalibrationError):
     """The labelled sample is too small to prove the wish; the message names the number of parts needed."""
 
 
+class EvaluationError(GoldentwinError):
+    """Labels, masks and scores do not fit each other, so that no metric can be computed."""
+
+
 class RecordsError(GoldentwinError):
     """The verdict database can't be reached, or holds another schema."""
 
