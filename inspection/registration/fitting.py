@@ -1,0 +1,85 @@
+"""Fits a frame to one golden with more and more freedom: not moved, shifted, turned a little, turned by any angle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from inspection.recipe import RegistrationMethod
+from inspection.registration.refinement import Template
+from inspection.registration.shifting import ShiftSearch
+from inspection.registration.turning import TurnedGolden
+from inspection.registration.views import LEVELS, View
+
+if TYPE_CHECKING:
+    from inspection.registration.poses import Matrix
+
+_COARSE, _MIDDLE, _FINE = LEVELS
+_TURN_CANDIDATES: Final = 5
+_SHIFT_CANDIDATES: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """One way to lay a frame on the golden.
+
+    `matrix` maps frame to golden in canvas pixels, `agreement` is their correlation (-1 to 1), `lead` how much less
+    the best quite different pose agrees (0: just as well; a symmetric part has no lead and needs none).
+    """
+
+    matrix: Matrix
+    agreement: float
+    method: RegistrationMethod
+    lead: float = 1.0
+
+
+class GoldenFitter:
+    """One golden with all that is computed once for fitting frames to it."""
+
+    def __init__(self, view: View, *, aspect: float) -> None:
+        self.template = Template(view, aspect=aspect)
+        self._shifts = ShiftSearch(view)
+        self._turns = TurnedGolden(view, aspect=aspect)
+
+    def unmoved(self, frame: View) -> Fit:
+        """The frame as it lies."""
+        return self._fit(frame, np.eye(3), RegistrationMethod.NONE)
+
+    def shifted(self, frame: View) -> Fit:
+        """The best shift of up to a fifth of the frame."""
+        return self._fit(frame, self._near(frame, turns=False), RegistrationMethod.SHIFT)
+
+    def nudged(self, frame: View) -> Fit:
+        """The best shift with a small turn."""
+        return self._fit(frame, self._near(frame, turns=True), RegistrationMethod.RIGID)
+
+    def turned(self, frame: View) -> Fit:
+        """The best shift with a turn by any angle."""
+        template = self.template
+        rough = [
+            template.refine(frame, m, _COARSE, iterations=8, turns=True)
+            for m in self._turns.candidates(frame, _TURN_CANDIDATES)
+        ]
+        ranked = sorted(rough, key=lambda m: -template.agreement(frame, m, _COARSE))
+        rivals = [template.refine(frame, m, _MIDDLE, iterations=8, turns=True) for m in ranked[:2]]
+        scores = [template.agreement(frame, m, _MIDDLE) for m in rivals]
+        best = rivals[int(np.argmax(scores))]
+        lead = max(scores) - min(scores) if len(scores) > 1 else 1.0
+        fine = template.refine(frame, best, _FINE, iterations=5, turns=True)
+        return self._fit(frame, fine, RegistrationMethod.RIGID, lead)
+
+    def _near(self, frame: View, *, turns: bool) -> Matrix:
+        """From where the frame lies and from the best shifts, coarse to fine."""
+        template = self.template
+        starts = [np.eye(3), *self._shifts.candidates(frame, _SHIFT_CANDIDATES)]
+        rough = [template.refine(frame, m, _COARSE, iterations=5, turns=turns) for m in starts]
+        best = max(rough, key=lambda m: template.agreement(frame, m, _COARSE))
+        for side, iterations in ((_COARSE, 3), (_MIDDLE, 5), (_FINE, 4)):
+            best = template.refine(frame, best, side, iterations=iterations, turns=turns)
+        return best
+
+    def _fit(self, frame: View, matrix: Matrix, method: RegistrationMethod, lead: float = 1.0) -> Fit:
+        agreement = self.template.agreement(frame, matrix, _MIDDLE)
+        return Fit(matrix=matrix, agreement=agreement, method=method, lead=lead)

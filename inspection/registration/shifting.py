@@ -1,0 +1,62 @@
+"""Finds where a part that only moves lies: the golden correlated with the frame by FFT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import scipy.fft
+
+from inspection.registration.poses import rescaled, turned
+from inspection.registration.views import CANVAS, LEVELS, View
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inspection.registration.poses import Matrix
+
+REACH: Final = 0.2  # of the side: the largest shift looked for
+_SIDE: Final = LEVELS[0]
+
+
+class ShiftSearch:
+    """A golden's spectrum, computed once; `candidates` ranks the shifts of a frame."""
+
+    def __init__(self, view: View) -> None:
+        self._fade = _faded(_SIDE)
+        self._spectrum = np.conj(scipy.fft.rfft2(view.levels[_SIDE] * self._fade))
+        offsets = np.abs(scipy.fft.fftfreq(_SIDE)) <= REACH
+        self._near = np.outer(offsets, offsets)
+
+    def candidates(self, frame: View, count: int) -> list[Matrix]:
+        """The `count` highest peaks of the correlation as poses, frame to golden, in pixels of `CANVAS`."""
+        spectrum = scipy.fft.rfft2(frame.levels[_SIDE] * self._fade)
+        surface = np.where(self._near, scipy.fft.irfft2(self._spectrum * spectrum, s=(_SIDE, _SIDE)), -np.inf)
+        return [_pose(dx, dy) for dx, dy in _peaks(surface, count)]
+
+
+def _peaks(surface: NDArray[np.float32], count: int) -> list[tuple[int, int]]:
+    """The `count` highest places (dx, dy), each at least 3 pixels from the others."""
+    surface = surface.copy()
+    found = []
+    for _ in range(count):
+        row, column = np.unravel_index(int(surface.argmax()), surface.shape)
+        around = np.arange(-3, 4)
+        surface[np.ix_((row + around) % _SIDE, (column + around) % _SIDE)] = -np.inf
+        found.append((_signed(int(column)), _signed(int(row))))
+    return found
+
+
+def _pose(dx: int, dy: int) -> Matrix:
+    return rescaled(turned(0, -dx, -dy, side=_SIDE, aspect=1.0), (_SIDE, _SIDE), (CANVAS, CANVAS))
+
+
+def _signed(offset: int) -> int:
+    return offset - _SIDE if offset > _SIDE // 2 else offset
+
+
+def _faded(side: int) -> NDArray[np.float32]:
+    """One inside, falling to zero over the outer tenth, so that the wrap-around of the FFT shows no edge."""
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) / (side / 10)
+    ramp = np.clip(distance, 0, 1)
+    return np.outer(ramp, ramp).astype(np.float32)
