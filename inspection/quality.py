@@ -46,9 +46,9 @@ class FrameQuality:
 class QualityGate:
     """Says whether a frame is fit to be judged, by limits relative to the goldens' own figures.
 
-    The focus limit refers to the geometric mean of the least sharp and the median golden, so that one soft golden
-    does not open the gate. Few goldens show less than the whole range of light: the brightness limits are a quarter
-    wider with one golden, an eighth with four, a sixteenth with sixteen.
+    The focus limit refers to the least sharp golden drawn a third of the way (on a logarithmic scale) to the median
+    one, so that one soft golden does not open the gate. Few goldens show less than the whole range of light: the
+    brightness limits are a quarter wider with one golden, an eighth with sixteen.
     """
 
     def __init__(self, golden_qualities: Sequence[FrameQuality], limits: QualityLimits) -> None:
@@ -57,11 +57,11 @@ class QualityGate:
             raise ReferenceSetError(message)
         self._limits = limits
         brightness = [golden.brightness for golden in golden_qualities]
-        slack = 1 + FEW_GOLDENS_SLACK / math.sqrt(len(golden_qualities))
+        slack = 1 + FEW_GOLDENS_SLACK / len(golden_qualities) ** 0.25
         self._focus = [golden.focus for golden in golden_qualities]
         self._darkest = limits.min_brightness * min(brightness) / slack
         self._brightest = limits.max_brightness * max(brightness) * slack
-        self._blurriest = limits.min_focus * math.sqrt(min(self._focus) * statistics.median(self._focus))
+        self._blurriest = limits.min_focus * math.cbrt(min(self._focus) ** 2 * statistics.median(self._focus))
         # A product of fine texture on an even ground has little contrast between places; its goldens set the limit.
         self._blank = min(limits.min_contrast, BLANK_OF_GOLDENS * min(golden.contrast for golden in golden_qualities))
         self._goldens = tuple(golden_qualities)
