@@ -109,7 +109,6 @@ verdicts = Table(
     Column("evidence", StoredText),
     Index("verdicts_by_batch", "batch"),
     Index("verdicts_by_frame", "frame", postgresql_using="hash"),
-    Index("verdicts_by_provenance", "calibration", "reference_set", "encoder", "recipe"),
 )
 
 
