@@ -1,0 +1,151 @@
+"""What callers hand over to be tracked of a labelled data set: a calibration, an evaluation. Knows no MLflow."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from inspection.calibration import Calibration, Rate
+from inspection.recipe import digest_of
+from inspection.verdicts import Provenance
+from pipeline.tracking import descriptions
+from pipeline.tracking.entry import DatasetNote, RunEntry, RunNote
+from pipeline.tracking.values import before, encodable, flag, local_minute, numbers_of, params_of, run_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFile:
+    """One picture of a labelled data set: its name in the set, SHA-256 and label (`good` or the defect's type)."""
+
+    name: str
+    sha256: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationLog:
+    """A calibration that was made.
+
+    `labelled` is the data it was made from, `pictures` show it (calibration, audit of the goldens), `bundle` is the
+    folder of the judged model (`pipeline.bundle.write_bundle`), from which a model version is registered. With
+    `make_champion` that version becomes champion, if it is newer than the one there is; a provisional calibration
+    is never registered.
+    """
+
+    product: str
+    view: str
+    calibration: Calibration
+    goldens: int
+    labelled: Sequence[LabelledFile]
+    pictures: Sequence[Path] = ()
+    bundle: Path | None = None
+    make_champion: bool = True
+    seconds: float = 0.0
+
+    def entry(self) -> RunEntry:
+        """The MLflow run that shows this calibration."""
+        calibration = self.calibration
+        dataset = _dataset("calibration", self.labelled)
+        bundle = None if calibration.provisional else self.bundle
+        provenance = {**asdict(calibration.binding), "calibration": calibration.digest}
+        kind = "provisional calibration" if calibration.provisional else "calibration"
+        note = RunNote(
+            kind="calibration",
+            key=run_key("calibration", self.product, self.view, calibration.digest, dataset.digest),
+            product=self.product,
+            view=self.view,
+            name=f"{kind} {local_minute(calibration.created_at)}",
+            description=descriptions.of_calibration(calibration, self.goldens, _counts(self.labelled)),
+            created_at=calibration.created_at,
+            started_at=before(calibration.created_at, self.seconds),
+            seconds=self.seconds,
+            params=params_of({**asdict(calibration.policy), **provenance, "goldens": self.goldens}),
+            metrics=_calibration_metrics(calibration),
+            tags={"goldentwin.provisional": flag(calibration.provisional)},
+            dataset=dataset,
+            has_bundle=bundle is not None,
+            make_champion=self.make_champion and bundle is not None,
+            version_tags=_version_tags(provenance, calibration, dataset),
+        )
+        texts = {"calibration.json": calibration.to_json(), dataset.table: _labelled_csv(self.labelled)}
+        return RunEntry(note=note, files={path.name: path for path in self.pictures}, texts=texts, bundle=bundle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationLog:
+    """An evaluation that was made; `figures` is the object that `goldentwin evaluate --json` prints."""
+
+    product: str
+    view: str
+    provenance: Provenance
+    figures: Mapping[str, Any]
+    labelled: Sequence[LabelledFile]
+    started_at: datetime
+    seconds: float = 0.0
+    pictures: Sequence[Path] = ()
+
+    def entry(self) -> RunEntry:
+        """The MLflow run that shows this evaluation."""
+        dataset = _dataset("evaluation", self.labelled)
+        started_at = self.started_at.astimezone(UTC)
+        note = RunNote(
+            kind="evaluation",
+            key=run_key("evaluation", self.product, self.view, asdict(self.provenance), dataset.digest),
+            product=self.product,
+            view=self.view,
+            name=f"evaluation {local_minute(started_at.isoformat())}",
+            description=descriptions.of_evaluation(self.figures, _counts(self.labelled)),
+            created_at=(started_at + timedelta(seconds=self.seconds)).isoformat(),
+            started_at=started_at.isoformat(),
+            seconds=self.seconds,
+            params=params_of(asdict(self.provenance)),
+            metrics=numbers_of(self.figures),
+            tags={},
+            dataset=dataset,
+        )
+        texts = {dataset.table: _labelled_csv(self.labelled)}
+        return RunEntry(note=note, files={path.name: path for path in self.pictures}, texts=texts)
+
+
+def _calibration_metrics(calibration: Calibration) -> dict[str, float]:
+    rates: dict[str, Rate | None] = {"overkill": calibration.overkill, "escape": calibration.escape}
+    return {
+        "threshold": calibration.threshold,
+        "good": float(calibration.good),
+        "defective": float(calibration.defective),
+        **numbers_of({name: asdict(rate) for name, rate in rates.items() if rate is not None}),
+    }
+
+
+def _dataset(context: str, labelled: Sequence[LabelledFile]) -> DatasetNote:
+    contents = sorted((file.name, file.sha256, file.label) for file in labelled)
+    return DatasetNote(name="labelled parts", digest=digest_of(contents), context=context, table="labelled.csv")
+
+
+def _version_tags(provenance: Mapping[str, str], calibration: Calibration, dataset: DatasetNote) -> dict[str, str]:
+    return {
+        **provenance,
+        "provisional": flag(calibration.provisional),
+        "training_data": dataset.digest,
+        "created_at": calibration.created_at,
+        "threshold": f"{calibration.threshold:.6f}",
+    }
+
+
+def _counts(labelled: Sequence[LabelledFile]) -> dict[str, int]:
+    """How many pictures there are of each label, `good` first."""
+    labels = [file.label for file in labelled]
+    return {label: labels.count(label) for label in sorted(set(labels), key=lambda label: (label != "good", label))}
+
+
+def _labelled_csv(labelled: Sequence[LabelledFile]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(("name", "sha256", "label"))
+    writer.writerows((file.name, file.sha256, file.label) for file in labelled)
+    return encodable(buffer.getvalue())

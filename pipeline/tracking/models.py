@@ -1,0 +1,189 @@
+"""The judged model in MLflow's registry: versions made from bundles, and the alias `champion`."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from packaging.requirements import Requirement
+
+from inspection.errors import TrackingError
+from inspection.recipe import digest_of
+from pipeline.bundle import Bundle, read_bundle
+from pipeline.champions import keep_champion, read_champion
+from pipeline.tracking.connection import connected
+from pipeline.tracking.entry import BUNDLE_FOLDER, RunNote
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+    from pipeline.workspace import Workspace
+
+CHAMPION = "champion"
+_MODEL_TAG = "goldentwin.model_id"
+
+
+def registered_name(product: str, view: str) -> str:
+    """The name in the registry: `goldentwin.<product>.<view>`, told apart where a dot inside a name would mislead."""
+    name = f"goldentwin.{product}.{view}"
+    return f"{name}-{digest_of([product, view])[:6]}" if "." in product + view else name
+
+
+def register_model(client: MlflowClient, run: Run, note: RunNote, folder: Path) -> str:
+    """Register the bundle in `folder` as a model version and give its number; the same entry gives the same version.
+
+    With `note.make_champion` it becomes champion, unless the champion there is was calibrated later.
+    """
+    name = registered_name(note.product, note.view)
+    found = _version_of(client, name, note.key) or _new_version(client, run, note, folder)
+    if note.make_champion and _is_newer(_champion(client, name), note.version_tags["created_at"]):
+        client.set_registered_model_alias(name, CHAMPION, str(found.version))
+    return str(found.version)
+
+
+def set_champion(workspace: Workspace, product: str, view: str, version_number: str) -> None:
+    """Make one version the champion: the only one that judges parts.
+
+    Raises:
+        TrackingError: no such version, or a provisional one, which can't become champion.
+    """
+    name = registered_name(product, view)
+    with connected(workspace) as client:
+        found = [each for each in _versions(client, name) if str(each.version) == version_number]
+        if not found:
+            message = f"{name} has no version {version_number}; `goldentwin calibrate {product}` registers one"
+            raise TrackingError(message)
+        if found[0].tags.get("provisional") != "false":
+            message = f"version {version_number} of {name} is provisional; calibrate {product} with labelled parts"
+            raise TrackingError(message)
+        client.set_registered_model_alias(name, CHAMPION, version_number)
+
+
+def pull_champion(workspace: Workspace, product: str, view: str) -> Bundle | None:
+    """Fetch the registry's champion, keep it locally and give it; nothing is fetched that is kept already.
+
+    None where the registry has no champion. When MLflow is down, `pipeline.champions.read_champion` gives the last.
+
+    Raises:
+        TrackingError: MLflow does not answer, or the model it gave is damaged.
+    """
+    kept = read_champion(workspace, product, view)
+    with connected(workspace) as client:
+        champion = _champion(client, registered_name(product, view))
+        if champion is None or (kept is not None and kept.digest == champion.tags.get("bundle")):
+            return kept if champion is not None else None
+        with tempfile.TemporaryDirectory(prefix="goldentwin-") as folder:
+            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - MLflow only once it is needed
+
+            model = download_artifacts(artifact_uri=f"models:/{champion.name}/{champion.version}", dst_path=folder)
+            return keep_champion(workspace, Path(model) / "artifacts" / BUNDLE_FOLDER)
+
+
+def model_requirements() -> list[str]:
+    """Goldentwin and its main dependencies, pinned to what is installed, as pip requirements."""
+    named = [Requirement(line) for line in requires("goldentwin") or []]
+    names = sorted(each.name for each in named if each.marker is None)  # a marker stands for an optional extra
+    return [f"goldentwin=={version('goldentwin')}", *(f"{name}=={version(name)}" for name in names)]
+
+
+def write_model(bundle: Path, folder: Path) -> None:
+    """Write an MLflow pyfunc model of `bundle` into `folder`: a script and files, no pickle."""
+    import mlflow.pyfunc  # noqa: PLC0415 - MLflow is imported only once it is needed
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow misses type hints and an input example; the signature says it all
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"bundle": str(bundle)},
+            signature=_signature(),
+            pip_requirements=model_requirements(),
+        )
+
+
+def _new_version(client: MlflowClient, run: Run, note: RunNote, folder: Path) -> ModelVersion:
+    bundle = read_bundle(folder / BUNDLE_FOLDER)
+    tags = {**note.version_tags, "bundle": bundle.digest, "goldentwin.key": note.key}
+    model_id = _logged_model(client, run, tags)
+    with tempfile.TemporaryDirectory(prefix="goldentwin-") as temporary:
+        model = Path(temporary) / "model"
+        write_model(folder / BUNDLE_FOLDER, model)
+        client.log_model_artifacts(model_id, str(model))
+    client.finalize_logged_model(model_id, "READY")
+    name = registered_name(note.product, note.view)
+    _ensure_registered(client, name, note)
+    return client.create_model_version(
+        name,
+        source=f"models:/{model_id}",
+        run_id=str(run.info.run_id),
+        model_id=model_id,
+        tags=tags,
+        description=note.description,
+    )
+
+
+def _logged_model(client: MlflowClient, run: Run, tags: dict[str, str]) -> str:
+    """The id of the run's model; the one begun before a kill is used again."""
+    begun = run.data.tags.get(_MODEL_TAG)
+    if begun:
+        return str(begun)
+    from mlflow.entities import LoggedModelOutput  # noqa: PLC0415 - MLflow is imported only once it is needed
+
+    run_id = str(run.info.run_id)
+    model = client.create_logged_model(
+        run.info.experiment_id, name="judged_model", source_run_id=run_id, tags=tags, model_type="goldentwin"
+    )
+    client.set_tag(run_id, _MODEL_TAG, model.model_id)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    return str(model.model_id)
+
+
+def _ensure_registered(client: MlflowClient, name: str, note: RunNote) -> None:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is imported only once it is needed
+
+    description = (
+        f"Judges frames of {note.product}, view {note.view}: encoder, goldens, recipe and calibration in one. "
+        "Takes uint8 RGB images (N, H, W, 3), gives a row per image as `goldentwin inspect --json` does."
+    )
+    try:
+        client.create_registered_model(name, tags={"product": note.product, "view": note.view}, description=description)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version_of(client: MlflowClient, name: str, key: str) -> ModelVersion | None:
+    return next((each for each in _versions(client, name) if each.tags.get("goldentwin.key") == key), None)
+
+
+def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    return list(client.search_model_versions(f"name = '{name}'"))
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is imported only once it is needed
+
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise
+        return None
+
+
+def _is_newer(champion: ModelVersion | None, created_at: str) -> bool:
+    return champion is None or champion.tags.get("created_at", "") <= created_at
+
+
+def _signature() -> ModelSignature:
+    from mlflow.models import ModelSignature  # noqa: PLC0415 - MLflow is imported only once it is needed
+    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415
+
+    return ModelSignature(inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]))
