@@ -133,7 +133,7 @@ def test_escape_limit_is_proven_with_the_least_overkill():
     calibration = calibrate(spread(0.5, 0.95, 60), defective, max_escape=0.05)
     assert (calibration.overkill.events, calibration.escape.events) == (0, 1)
     assert 0.3 < calibration.threshold < 0.5
-    assert "with 95 % confidence that at most 5 % of defective parts like these pass" in calibration.statement
+    assert "with 95 % confidence: at most 5 % of defective parts like these pass" in calibration.statement
 
 
 @given(defective=st.lists(st.floats(0.01, 0.99), min_size=30, max_size=80), good=SIMILARITIES)
@@ -171,8 +171,8 @@ def test_both_wishes_are_met_when_the_classes_allow():
     """A clear gap meets both limits, and both proofs are stated."""
     calibration = calibrate(spread(0.7, 0.9, 40), spread(0.1, 0.3, 80), max_overkill=0.05, max_escape=0.05)
     assert 0.3 < calibration.threshold < 0.7
-    assert "prove that of further good parts" in calibration.statement
-    assert "prove with 95 % confidence" in calibration.statement
+    assert "Overkill: proven from 40 good parts" in calibration.statement
+    assert "Escape: proven from 80 defective parts" in calibration.statement
 
 
 def test_wishes_that_exclude_each_other_are_refused_with_the_tradeoff():
@@ -316,7 +316,7 @@ def test_statement_says_what_56_good_parts_prove():
     """The whole text for good parts alone, as a quality engineer reads it."""
     assert calibrate(spread(0.5, 0.9, 56), max_overkill=0.05).statement == (
         "Threshold 0.506 (distance 2.96): strictest with overkill at most 5 %. "
-        "Overkill: 56 good parts prove that of further good parts like these at most 3.5 % are flagged on average; "
+        "Overkill: proven from 56 good parts: on average at most 3.5 % of further good parts like these are flagged; "
         "in the sample 1.8 % (1 of 56; 95 % interval 0.045 % to 9.6 %). "
         "Escape: unknown, the sample has no defective parts."
     )

@@ -88,6 +88,11 @@ def percent(share: float) -> str:
     return f"{text.rstrip('0').rstrip('.')} %"
 
 
+def counted(n: int, what: str) -> str:
+    """`1 good part`, `2 good parts`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def parse_percentage(text: str) -> float:
     """Read `1%`, `0.5 %` or the bare share `0.01` as a share in [0, 1].
 

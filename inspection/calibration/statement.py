@@ -9,6 +9,7 @@ import numpy as np
 from inspection.calibration.rates import (
     Rate,
     conformal_rank,
+    counted,
     defective_parts_needed,
     good_parts_needed,
     percent,
@@ -79,8 +80,8 @@ def _overkill(rate: Rate, limit: float | None) -> str:
         return f"Overkill in the sample: {rate}."
     bound = conformal_rank(rate.n, limit) / (rate.n + 1)
     return (
-        f"Overkill: {rate.n} good parts prove that of further good parts like these at most {percent(bound)} are "
-        f"flagged on average; in the sample {rate}."
+        f"Overkill: proven from {counted(rate.n, 'good part')}: on average at most {percent(bound)} of further good "
+        f"parts like these are flagged; in the sample {rate}."
     )
 
 
@@ -90,7 +91,7 @@ def _escape(rate: Rate | None, policy: Policy) -> str:
     if policy.max_escape is None:
         return f"Escape in the sample: {rate}."
     return (
-        f"Escape: {rate.n} defective parts prove with 95 % confidence that at most "
+        f"Escape: proven from {counted(rate.n, 'defective part')} with 95 % confidence: at most "
         f"{percent(upper_bound(rate.events, rate.n))} of defective parts like these pass; in the sample {rate}."
     )
 
@@ -100,7 +101,7 @@ def _default_not_proven(good: int, policy: Policy, escape: Rate | None) -> str |
     if policy.max_overkill is not None or limit is None or limit <= DEFAULT_MAX_OVERKILL:
         return None
     return (
-        f"{good} good parts can prove an overkill of {percent(limit)} and no less; "
+        f"{counted(good, 'good part')} can prove an overkill of {percent(limit)} and no less; "
         f"{percent(DEFAULT_MAX_OVERKILL)} needs {good_parts_needed(DEFAULT_MAX_OVERKILL)} good parts"
     )
 
@@ -122,12 +123,14 @@ def _nothing_caught(escape: Rate | None) -> str | None:
 
 
 def _escape_hardly_known(escape: Rate | None, policy: Policy) -> str | None:
-    if escape is None or policy.max_escape is not None or upper_bound(0, escape.n) <= _LOOSE_ESCAPE:
+    if escape is None or policy.max_escape is not None or escape.events == escape.n:
+        return None
+    if upper_bound(0, escape.n) <= _LOOSE_ESCAPE:
         return None
     bound = upper_bound(escape.events, escape.n)
     return (
-        f"{escape.n} defective parts say little about escape: it may be up to {percent(bound)} (95 % confidence); "
-        f"1 % needs {defective_parts_needed(0.01)} defective parts, none escaping"
+        f"escape is hardly known from {counted(escape.n, 'defective part')}: it may be up to {percent(bound)} "
+        f"(95 % confidence); 1 % needs {defective_parts_needed(0.01)} defective parts, none escaping"
     )
 
 

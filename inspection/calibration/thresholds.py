@@ -10,6 +10,7 @@ import numpy as np
 from inspection.calibration.rates import (
     Rate,
     conformal_rank,
+    counted,
     defective_parts_needed,
     good_parts_needed,
     percent,
@@ -214,7 +215,7 @@ def _overkill_ceiling(good: NDArray[np.float64], limit: float) -> float:
     rank = conformal_rank(len(good), limit)
     if rank < 1:
         message = (
-            f"{len(good)} good parts can't prove an overkill of at most {percent(limit)}: "
+            f"{counted(len(good), 'good part')} can't prove an overkill of at most {percent(limit)}: "
             f"{good_parts_needed(limit)} good parts are needed; the least that {len(good)} can prove is "
             f"{percent(1.0 / (len(good) + 1))}"
         )
@@ -227,9 +228,9 @@ def _escape_floor(defective: NDArray[np.float64], limit: float) -> float:
     if len(defective) < needed:
         least = upper_bound(0, len(defective)) if len(defective) else 1.0
         message = (
-            f"{len(defective)} defective parts can't prove an escape of at most {percent(limit)} at 95 % confidence: "
-            f"{needed} defective parts are needed, none of them escaping; the least that {len(defective)} can prove "
-            f"is {percent(least)}"
+            f"{counted(len(defective), 'defective part')} can't prove an escape of at most {percent(limit)} "
+            f"at 95 % confidence: {needed} defective parts are needed, none of them escaping; the least that "
+            f"{len(defective)} can prove is {percent(least)}"
         )
         raise InsufficientSampleError(message)
     allowed = 0
