@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.simulator.board import BoardDesign
 from pipeline.simulator.layout import HOLES, RING_RADIUS
 from pipeline.simulator.parts import Part, Placement, draw_lands, draw_part, draw_tombstone
-from pipeline.simulator.relief import Floats, Sprite
+from pipeline.simulator.relief import Floats, Sprite, floats
 
 PLACING_ERROR = 0.035  # millimetres, standard deviation of a good placement
 TURNING_ERROR = 0.5  # degrees
@@ -46,8 +46,8 @@ class Scene:
     def __init__(self, design: BoardDesign, random: np.random.Generator) -> None:
         self.design = design
         strength, batch = random.uniform(0.84, 1.0), float(random.choice((-1.0, -0.3, 0.4, 1.0)))
-        self.picture: Floats = cv2.addWeighted(design.base, 1.0, design.print_change, strength, 0.0)
-        self.picture = cv2.addWeighted(self.picture, 1.0, design.batch_change, batch, 0.0)
+        printed = cv2.addWeighted(design.base, 1.0, design.print_change, strength, 0.0)
+        self.picture: Floats = floats(cv2.addWeighted(printed, 1.0, design.batch_change, batch, 0.0))
         self.mask: Floats = np.zeros(self.picture.shape[:2], np.float32)
 
     def put(  # noqa: PLR0913 - a sprite has a place, a turn, a look
@@ -74,7 +74,7 @@ class Scene:
             only: (N, N), 0 to 1: where on the scene it may show; all of it when None.
             faulty: whether its cover belongs into the mask.
         """
-        layers = cv2.addWeighted(sprite.layers, 1.0, sprite.variation, variation, 0.0)
+        layers = floats(cv2.addWeighted(sprite.layers, 1.0, sprite.variation, variation, 0.0))
         layers[..., :3] *= np.float32(brightness)
         rows, columns = sprite.cover.shape
         left = x * self.design.scale + self.design.middle - columns / 2
@@ -82,7 +82,7 @@ class Scene:
         x0, y0 = int(np.floor(left)), int(np.floor(top))
         move = _moved(columns, rows, left - x0, top - y0, angle)
         shape = (columns + 1, rows + 1)
-        layers = cv2.warpAffine(layers, move, shape, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 1))
+        layers = floats(cv2.warpAffine(layers, move, shape, borderValue=(0, 0, 0, 1)))
         scene, part = self._overlap(x0, y0, rows + 1, columns + 1)
         paint, through = layers[part][..., :3], layers[part][..., 3:]
         if only is not None:
@@ -90,7 +90,7 @@ class Scene:
             paint, through = paint * shown, 1 - (1 - through) * shown
         self.picture[scene] = self.picture[scene] * through + paint
         if faulty:
-            cover = cv2.warpAffine(sprite.cover, move, shape)[part]
+            cover = floats(cv2.warpAffine(sprite.cover, move, shape))[part]
             self.mask[scene] = np.maximum(self.mask[scene], cover if only is None else cover * only[scene])
 
     def mount(self, mounted: Mounted) -> None:
@@ -148,7 +148,10 @@ def occupied(design: BoardDesign) -> Floats:
     """Cover (N, N), 0 to 1, of all components and mounting rings: where no bare board is seen."""
     scene = Scene(design, np.random.default_rng(0))
     for place in design.layout.placements:
-        for sprite in (draw_lands(place.part, place.turn, design.scale), draw_part(place.part, place.turn, design.scale)):
+        for sprite in (
+            draw_lands(place.part, place.turn, design.scale),
+            draw_part(place.part, place.turn, design.scale),
+        ):
             scene.put(_invisible(sprite.cover), place.x, place.y, faulty=True)
     for x, y in HOLES:
         centre = (round(x * design.scale + design.middle), round(y * design.scale + design.middle))
@@ -164,6 +167,6 @@ def _invisible(cover: Floats) -> Sprite:
 
 def _moved(columns: int, rows: int, dx: float, dy: float, angle: float) -> Floats:
     """Turn about the sprite's centre, then shift by a fraction of a pixel: (2, 3), source to target."""
-    move = cv2.getRotationMatrix2D((columns / 2 - 0.5, rows / 2 - 0.5), angle, 1.0)
-    move[:, 2] += (dx, dy)
-    return np.asarray(move, np.float32)
+    move = floats(cv2.getRotationMatrix2D((columns / 2 - 0.5, rows / 2 - 0.5), angle, 1.0))
+    move[:, 2] += np.array((dx, dy), np.float32)
+    return move

@@ -21,7 +21,7 @@ from pipeline.simulator.layout import (
     lay_out,
 )
 from pipeline.simulator.parts import PartKind, Placement
-from pipeline.simulator.relief import Colour, Floats, Relief, averaged, cast, lit
+from pipeline.simulator.relief import Colour, Floats, Relief, averaged, cast, floats, lit
 
 FIELD = 48.0  # millimetres that the camera sees
 SCENE = 54.0  # millimetres that are drawn, so that a moved camera sees no border
@@ -53,7 +53,7 @@ class BoardDesign:
     @property
     def middle(self) -> float:
         """Scene pixels from the scene's edge to the board's centre."""
-        return self.base.shape[0] / 2
+        return float(self.base.shape[0]) / 2
 
 
 def draw_board(seed: int, size: int) -> BoardDesign:
@@ -84,31 +84,28 @@ def draw_board(seed: int, size: int) -> BoardDesign:
 
 
 def _fixture(sheet: Relief) -> None:
-    """A dark plate, blasted, with a milled pocket for the board and two pins."""
+    """A dark plate, brushed, with a milled pocket for the board."""
     sheet.lay(sheet.box(0, 0, 2 * SCENE, 2 * SCENE), FIXTURE, top=1.0, metal=0.25, grain=3.0)
     brushed = sheet.random.standard_normal(sheet.level.shape, dtype=np.float32)
-    brushed = cv2.GaussianBlur(brushed, (0, 0), sigmaX=0.9 * sheet.density, sigmaY=0.35 * FINE)
-    sheet.colour += (brushed * 3.2 / max(float(brushed.std()), 1e-6))[..., None] * np.float32(0.8)
+    brushed = floats(cv2.GaussianBlur(brushed, (0, 0), sigmaX=0.9 * sheet.density, sigmaY=0.35 * FINE))
+    sheet.colour += (brushed * np.float32(2.6 / max(float(brushed.std()), 1e-6)))[..., None]
     pocket = sheet.box(0, 0, BOARD_WIDTH + 1.0, BOARD_HEIGHT + 1.0, 1.4)
     sheet.lay(pocket, (38, 40, 44), top=0.2, bevel=0.15, metal=0.2, grain=2.0)
 
 
 def _copper(sheet: Relief, layout: Layout) -> Floats:
     """Cover (h, w) of copper, 0 to 1: poured ground with clearances, tracks, lands."""
-    shape = sheet.level.shape
     copper = (sheet.inside(sheet.box(0, 0, BOARD_WIDTH - 1.1, BOARD_HEIGHT - 1.1, 0.8)) * 255).astype(np.uint8)
-    tracks = np.zeros(shape, np.uint8)
-    for spread, value, sheets in ((2 * CLEARANCE, 0, (copper,)), (0.0, 255, (copper, tracks))):
-        for target in sheets:
-            for trace in layout.traces:
-                for start, end in pairwise(trace.points):
-                    _line(sheet, target, start, end, trace.width + spread, value)
-            for placement in layout.placements:
-                for x, y, width, height in placement.lands():
-                    _rectangle(sheet, target, (x, y, width + spread, height + spread), value)
-            for x, y in layout.vias:
-                _line(sheet, target, (x, y), (x, y), 0.75 + spread, value)
-    return cv2.GaussianBlur(copper, (0, 0), 0.04 * sheet.density).astype(np.float32) / 255
+    for spread, value in ((2 * CLEARANCE, 0), (0.0, 255)):
+        for trace in layout.traces:
+            for start, end in pairwise(trace.points):
+                _line(sheet, copper, start, end, trace.width + spread, value)
+        for placement in layout.placements:
+            for x, y, width, height in placement.lands():
+                _rectangle(sheet, copper, (x, y, width + spread, height + spread), value)
+        for x, y in layout.vias:
+            _line(sheet, copper, (x, y), (x, y), 0.75 + spread, value)
+    return floats(cv2.GaussianBlur(copper, (0, 0), 0.04 * sheet.density)) / np.float32(255)
 
 
 def _laminate(sheet: Relief, board: Floats, copper: Floats) -> None:
@@ -116,7 +113,9 @@ def _laminate(sheet: Relief, board: Floats, copper: Floats) -> None:
     sheet.lay(board, (150, 140, 92), top=1.6, bevel=0.1, grain=4, shine=0.1)
     mask = sheet.inside(board + 0.18)
     weave = np.sin(sheet.x * 2 * np.pi / 0.85) * np.sin(sheet.y * 2 * np.pi / 0.85)
-    cloud = cv2.resize(sheet.random.standard_normal((9, 9), dtype=np.float32), sheet.level.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    cloud = cv2.resize(
+        sheet.random.standard_normal((9, 9), dtype=np.float32), sheet.level.shape[::-1], interpolation=cv2.INTER_CUBIC
+    )
     texture = weave * (2.6 - 1.5 * copper) + cloud * 1.3 + sheet.speckle(1.4, sheet.level.shape)
     under, over = (np.asarray(colour, np.float32) for colour in (LAMINATE_UNDER_MASK, COPPER_UNDER_MASK))
     green = under + copper[..., None] * (over - under) + texture[..., None] * np.array((0.7, 1.2, 0.8), np.float32)
@@ -167,10 +166,10 @@ def _silk(sheet: Relief, layout: Layout) -> Floats:
         cover = np.maximum(cover, sheet.text(placement.name, x, y, 0.74, bold=0.17, turn=turn))
     cover = np.maximum(cover, sheet.text(TITLE, -11.2, 13.9, 0.95, bold=0.17))
     cover = np.maximum(cover, sheet.text("GT-204 REV C", -3.4, 15.4, 0.8, bold=0.16))
-    return cv2.GaussianBlur(cover, (0, 0), 0.03 * sheet.density)
+    return floats(cv2.GaussianBlur(cover, (0, 0), 0.03 * sheet.density))
 
 
-def _label(placement: Placement) -> tuple[float, float, int]:
+def _label(placement: Placement) -> tuple[float, float, int]:  # noqa: PLR0911 - one case a kind of part
     """Place and turn of a part's designator."""
     width, height = placement.reach
     x, y, above = placement.x, placement.y, placement.y - height / 2 - 0.9
@@ -206,9 +205,23 @@ def _outline(sheet: Relief, ink: NDArray[np.uint8], placement: Placement) -> Non
             for side in (-1, 1):
                 left = (x + side * (part.width / 2 + 0.2), y - part.height / 2)
                 _line(sheet, ink, left, (left[0], y + part.height / 2), 0.18, 255)
-            _line(sheet, ink, (x - 1.0 - part.width / 2, y + height / 2), (x - 1.0 - part.width / 2, y + height / 2), 0.5, 255)
+            _line(
+                sheet,
+                ink,
+                (x - 1.0 - part.width / 2, y + height / 2),
+                (x - 1.0 - part.width / 2, y + height / 2),
+                0.5,
+                255,
+            )
         case PartKind.QUAD:
-            _line(sheet, ink, (x - width / 2 + 0.4, y + height / 2 - 0.4), (x - width / 2 + 0.4, y + height / 2 - 0.4), 0.6, 255)
+            _line(
+                sheet,
+                ink,
+                (x - width / 2 + 0.4, y + height / 2 - 0.4),
+                (x - width / 2 + 0.4, y + height / 2 - 0.4),
+                0.6,
+                255,
+            )
         case _:
             _frame(sheet, ink, (x, y, width + 0.42, height + 0.42))
 
@@ -221,7 +234,12 @@ def _frame(sheet: Relief, ink: NDArray[np.uint8], box: tuple[float, float, float
 
 
 def _line(  # noqa: PLR0913, PLR0917 - a stroke on a sheet
-    sheet: Relief, target: NDArray[np.uint8], start: tuple[float, float], end: tuple[float, float], width: float, value: int
+    sheet: Relief,
+    target: NDArray[np.uint8],
+    start: tuple[float, float],
+    end: tuple[float, float],
+    width: float,
+    value: int,
 ) -> None:
     """A stroke with round ends, in millimetres."""
     thick = max(1, round(width * sheet.density))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulator.relief import Floats
+from pipeline.simulator.relief import Floats, floats
 
 JPEG_QUALITY = 92
 LARGEST_SHIFT = 0.018  # of the frame's side
@@ -32,12 +32,11 @@ class Exposure:
     blur: float
 
 
-def expose(
-    random: np.random.Generator, *, size: int, side: int, light: float, shift: tuple[float, float]
-) -> Exposure:
-    """Draw how a frame is taken: `size` of the frame and `side` of the scene in pixels, `shift` in parts of the frame."""
+def expose(random: np.random.Generator, *, size: int, side: int, light: float, shift: tuple[float, float]) -> Exposure:
+    """Draw how a frame is taken: `size` of the frame, `side` of the scene in pixels, `shift` in parts of the frame."""
     dx, dy = random.uniform(-LARGEST_SHIFT, LARGEST_SHIFT, 2)
-    pose = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), random.uniform(-LARGEST_TURN, LARGEST_TURN), 1.0)
+    turn = random.uniform(-LARGEST_TURN, LARGEST_TURN)
+    pose = np.asarray(cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), turn, 1.0), np.float64)
     pose[:, 2] += (size - side) / 2 + np.array((dx + shift[0], dy + shift[1])) * size
     gain, warmth = light * random.uniform(0.94, 1.06), random.uniform(-0.025, 0.025)
     gradient = random.uniform(-0.05, 0.05, 2)
@@ -51,15 +50,15 @@ def expose(
 
 def take(scene: Floats, exposure: Exposure, size: int, random: np.random.Generator) -> NDArray[np.uint8]:
     """Photograph a scene (N, N, 3) float32 RGB: (size, size, 3) uint8 RGB, as the decoded JPEG shows it."""
-    seen = cv2.warpAffine(scene, exposure.pose, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    seen = floats(cv2.warpAffine(scene, exposure.pose, (size, size), borderMode=cv2.BORDER_REFLECT_101))
     if exposure.blur > 0.2:  # noqa: PLR2004 - below it a Gaussian kernel is a single tap
-        seen = cv2.GaussianBlur(seen, (0, 0), exposure.blur)
+        seen = floats(cv2.GaussianBlur(seen, (0, 0), exposure.blur))
     right, down, vignette = _field(size)
     light = vignette * (1 + exposure.gradient[0] * right + exposure.gradient[1] * down)
-    seen = cv2.multiply(seen, cv2.merge([light * np.float32(gain) for gain in exposure.gains]))
+    seen = floats(cv2.multiply(seen, cv2.merge([light * np.float32(gain) for gain in exposure.gains])))
     seen += _noise(seen, random)
     _, data = cv2.imencode(".jpg", _bytes(seen)[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 def seen_mask(mask: Floats, exposure: Exposure, size: int) -> NDArray[np.bool_]:
@@ -74,11 +73,11 @@ def _noise(seen: Floats, random: np.random.Generator) -> Floats:
     fine = random.standard_normal((size, size), dtype=np.float32)
     coarse = random.standard_normal((size // 2, size // 2, 3), dtype=np.float32) * np.float32(0.45)
     colour = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
-    return cv2.multiply(cv2.merge([fine, fine, fine]) + colour, cv2.merge([spread, spread, spread]))
+    return floats(cv2.multiply(cv2.merge([fine, fine, fine]) + colour, cv2.merge([spread, spread, spread])))
 
 
 def _bytes(seen: Floats) -> NDArray[np.uint8]:
-    return np.asarray(cv2.convertScaleAbs(cv2.max(seen, 0)), np.uint8)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(seen, 0)), np.uint8)
 
 
 @lru_cache(maxsize=4)

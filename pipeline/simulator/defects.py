@@ -1,9 +1,9 @@
 """Eight kinds of defects: four of mounting, four of the board's surface.
 
 The smallest ones, at 512 pixels a frame (10.7 a millimetre; half of that in the 256 that an inspection sees): a part
-0.5 mm or 12 degrees off its place, a solder bridge of 0.5 x 0.7 mm, a scratch of 0.3 x 5 mm, a fibre of 0.24 x 5 mm or
-a blob of 1.4 mm, a track cut over 0.9 mm, a bite of 1.2 mm out of the board's edge. A wrong part differs in body colour
-or in the whole of its marking, whose letters are 0.8 mm tall or more.
+0.5 mm, a chip 14 or an IC 6 degrees off its place, a solder bridge of 0.6 x 0.8 mm, a scratch of 0.3 x 5 mm, a fibre of
+0.24 x 5 mm or a blob of 1.4 mm, a track cut over 0.9 mm, a bite of 1.2 mm out of the board's edge. A wrong part differs
+in body colour or in the whole of its marking, whose letters are 0.8 mm tall or more.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def rows(part: Part) -> list[float]:
     return [(i - (part.pins - 1) / 2) * pitch(part) for i in range(part.pins)]
 
 
-def lands(part: Part) -> list[tuple[float, float, float, float]]:
+def lands(part: Part) -> list[tuple[float, float, float, float]]:  # noqa: PLR0911 - one case a kind of part
     """Solder lands of a part at turn 0: x, y, width, height in millimetres from its centre."""
     w, h = part.width, part.height
     match part.kind:

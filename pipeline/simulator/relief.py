@@ -37,6 +37,11 @@ class Sprite:
     cover: Floats
 
 
+def floats(picture: object) -> Floats:
+    """What OpenCV or NumPy gave, as float32; not copied where it is that already."""
+    return np.asarray(picture, np.float32)
+
+
 class Relief:
     """A part being drawn on a sheet of `width` x `height` millimetres with `density` fine pixels a millimetre.
 
@@ -62,11 +67,11 @@ class Relief:
         across = np.abs(self.x - x) - (width / 2 - radius)
         along = np.abs(self.y - y) - (height / 2 - radius)
         outside = np.hypot(np.maximum(across, 0), np.maximum(along, 0))
-        return np.asarray(outside + np.minimum(np.maximum(across, along), 0) - radius, np.float32)
+        return floats(outside + np.minimum(np.maximum(across, along), 0) - radius)
 
     def disc(self, x: float, y: float, radius: float) -> Floats:
         """Signed distance to a disc around (x, y)."""
-        return np.asarray(np.hypot(self.x - x, self.y - y) - radius, np.float32)
+        return floats(np.hypot(self.x - x, self.y - y) - radius)
 
     def inside(self, distance: Floats) -> Floats:
         """Cover from 0 to 1 of a signed distance, with a soft edge one scene pixel wide at most."""
@@ -127,10 +132,12 @@ class Relief:
         if strength == 0:
             return np.zeros((1, 1), np.float32)
         noise = self.random.standard_normal(shape, dtype=np.float32)
-        return cv2.GaussianBlur(noise, (0, 0), self.fine / 2.5) * (strength * self.fine * 0.9)
+        return floats(cv2.GaussianBlur(noise, (0, 0), self.fine / 2.5)) * np.float32(strength * self.fine * 0.9)
 
-    def text(self, words: str, x: float, y: float, height: float, *, bold: float = 0.16, turn: int = 0) -> Floats:
-        """Cover (h, w) of a line of capitals `height` millimetres tall, centred on (x, y), strokes `bold` of it wide."""
+    def text(  # noqa: PLR0913 - words have a place and a look
+        self, words: str, x: float, y: float, height: float, *, bold: float = 0.16, turn: int = 0
+    ) -> Floats:
+        """Cover (h, w) of a line of capitals, `height` millimetres tall and centred on (x, y), strokes `bold` of it."""
         ink = np.zeros(self.level.shape, np.uint8)
         if turn % 2:
             ink = np.ascontiguousarray(ink.T)
@@ -141,7 +148,7 @@ class Relief:
         left = round(across * self.density + ink.shape[1] / 2 - wide / 2)
         base = round(down * self.density + ink.shape[0] / 2 + tall / 2)
         cv2.putText(ink, words, (left, base), FONT, size, 255, stroke, cv2.LINE_AA)
-        return np.rot90(ink, turn).astype(np.float32) / 255
+        return np.rot90(ink, turn).astype(np.float32) / np.float32(255)
 
     def light(self, *, turn: int = 0) -> tuple[Floats, Floats, Floats]:
         """Light the drawing, turned by quarter turns (counter-clockwise): colour (h, w, 3), cover and level (h, w)."""
@@ -165,7 +172,9 @@ class Relief:
         variation = np.zeros_like(layers)
         if marking is not None:
             ink = np.rot90(marking[0], turn)[..., None]
-            variation[..., :3] = averaged(ink * (np.asarray(marking[1], np.float32) - colour) * cover[..., None], self.fine)
+            variation[..., :3] = averaged(
+                ink * (np.asarray(marking[1], np.float32) - colour) * cover[..., None], self.fine
+            )
         return Sprite(layers=layers, variation=variation, cover=coarse)
 
 
@@ -182,7 +191,7 @@ def lit(colour: Floats, level: Floats, metal: Floats, shine: Floats, *, density:
     shade = matt + metal * (sky - matt)
     glint = 255 * shine * (halfway**40 * 0.55) * (0.4 + 0.6 * metal)
     flat = 255 * shine * float(HALFWAY[2]) ** 40 * 0.55 * (0.4 + 0.6 * metal)
-    return np.asarray(colour * shade[..., None] + (glint - flat)[..., None], np.float32).clip(0, 255)
+    return floats(np.clip(colour * shade[..., None] + (glint - flat)[..., None], 0, 255))
 
 
 def cast(cover: Floats, level: Floats, density: float) -> Floats:
@@ -196,10 +205,10 @@ def cast(cover: Floats, level: Floats, density: float) -> Floats:
         shadow = np.maximum(shadow, cv2.warpAffine(high_part, move, cover.shape[::-1]))
     blur = (0.08 + 0.10 * min(highest, 2.5)) * density
     contact = cv2.GaussianBlur(cover, (0, 0), 0.12 * density)
-    return np.maximum(cv2.GaussianBlur(shadow, (0, 0), blur), 0.7 * contact)
+    return floats(np.maximum(cv2.GaussianBlur(shadow, (0, 0), blur), 0.7 * contact))
 
 
 def averaged(picture: Floats, fine: int = FINE) -> Floats:
     """Average `fine` x `fine` fine pixels down to one scene pixel."""
     rows, columns = picture.shape[0] // fine, picture.shape[1] // fine
-    return cv2.resize(np.ascontiguousarray(picture, np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    return floats(cv2.resize(np.ascontiguousarray(picture, np.float32), (columns, rows), interpolation=cv2.INTER_AREA))

@@ -79,8 +79,12 @@ class Router:
     def _cells(self, land: Land) -> list[Cell]:
         x, y, width, height = land
         grow = 0.22
-        columns = self._span((x - width / 2 - grow - self.origin[0]) / CELL, (x + width / 2 + grow - self.origin[0]) / CELL)
-        rows = self._span((y - height / 2 - grow - self.origin[1]) / CELL, (y + height / 2 + grow - self.origin[1]) / CELL)
+        columns = self._span(
+            (x - width / 2 - grow - self.origin[0]) / CELL, (x + width / 2 + grow - self.origin[0]) / CELL
+        )
+        rows = self._span(
+            (y - height / 2 - grow - self.origin[1]) / CELL, (y + height / 2 + grow - self.origin[1]) / CELL
+        )
         inside = [(r, c) for r in rows for c in columns if 0 <= r < self.shape[0] and 0 <= c < self.shape[1]]
         return inside or [self._nearest(x, y)]
 

@@ -12,10 +12,11 @@ from pipeline.simulator.assembly import Scene
 from pipeline.simulator.defects import DefectKind
 from pipeline.simulator.layout import BOARD_HEIGHT, BOARD_WIDTH
 from pipeline.simulator.parts import SILVER, PartKind
-from pipeline.simulator.relief import Colour, Floats, Relief, Sprite
+from pipeline.simulator.relief import Colour, Floats, Relief, Sprite, floats
 from pipeline.simulator.routing import Point
 
 BRIDGED = frozenset({PartKind.DUAL_ROW, PartKind.QUAD, PartKind.USB})
+WIDEST_PITCH = 1.3  # millimetres between legs that solder can bridge
 TRIES = 60
 DARK: Colour = (40, 42, 45)
 GLASS_FIBRE: Colour = (186, 172, 120)
@@ -49,7 +50,7 @@ def _bridge(scene: Scene, random: np.random.Generator) -> None:
     """A bead of solder between two neighbouring legs."""
     parts = [p for p in scene.design.layout.placements if p.part.kind in BRIDGED]
     lands = parts[int(random.integers(len(parts)))].lands()
-    pairs = [(a, b) for a, b in pairwise(lands) if a[2:] == b[2:] and np.hypot(a[0] - b[0], a[1] - b[1]) < 1.3]  # noqa: PLR2004 - the widest pitch
+    pairs = [(a, b) for a, b in pairwise(lands) if a[2:] == b[2:] and np.hypot(a[0] - b[0], a[1] - b[1]) < WIDEST_PITCH]
     (ax, ay, width, height), (bx, by, _, _) = pairs[int(random.integers(len(pairs)))]
     upright = height > width
     slide = random.uniform(-0.2, 0.25) * max(width, height)
@@ -58,21 +59,24 @@ def _bridge(scene: Scene, random: np.random.Generator) -> None:
     thick = random.uniform(0.75, 1.0) * (1.0 if apart > 1 else 0.85)
     relief = _sheet(scene, 4.0, random)
     long = apart + random.uniform(0.15, 0.4)
-    neck = relief.box(0, 0, *((long, thick * 0.8) if upright else (thick * 0.8, long)), radius=thick * 0.38)
-    ends = [relief.disc(*((s * apart / 2, 0) if upright else (0, s * apart / 2)), thick * 0.5) for s in (-1, 1)]
+    width, height = (long, thick * 0.8) if upright else (thick * 0.8, long)
+    neck = relief.box(0, 0, width, height, radius=thick * 0.38)
+    right, down = (apart / 2, 0.0) if upright else (0.0, apart / 2)
+    ends = [relief.disc(side * right, side * down, thick * 0.5) for side in (-1, 1)]
     blob = _merged([neck, *ends]) + _wobble(relief, 0.05)
     relief.lay(blob, (204, 206, 208), top=0.62, bevel=thick * 0.42, metal=0.7, shine=0.7)
     scene.put(relief.sprite(shadow=0.4), x, y, faulty=True)
 
 
 def _scratch(scene: Scene, occupied: Floats, random: np.random.Generator) -> None:
-    """A tool's mark through the mask: bright copper or grey laminate, in one or two strokes."""
+    """A tool's mark through the mask: bright copper or scraped white."""
     long, wide = random.uniform(5.0, 13.0), random.uniform(0.30, 0.48)
     relief = _sheet(scene, long + 2, random)
     line = _curve(random, long, bend=0.10)
     colour: Colour = ((222, 190, 150), (206, 214, 204))[int(random.integers(2))]
     taper = _along(relief, line)
-    stroke = _stroke(relief, line) - wide / 2 * (0.55 + 0.45 * np.sin(np.pi * taper.clip(0, 1))) + _wobble(relief, 0.05)
+    half = wide / 2 * (0.55 + 0.45 * np.sin(np.pi * taper.clip(0, 1)))
+    stroke = floats(_stroke(relief, line) - half + _wobble(relief, 0.05))
     relief.lay(stroke - 0.10, (16, 58, 36), top=0.05, bevel=0.2)
     relief.lay(stroke, colour, top=-0.05, bevel=0.15, metal=0.2, shine=0.5, grain=9)
     sprite = relief.sprite(shadow=0.0)
@@ -95,7 +99,9 @@ def _dirt(scene: Scene, occupied: Floats, random: np.random.Generator) -> None:
         sprite = _thinned(relief.sprite(shadow=0.3), random.uniform(0.62, 0.8))
     elif sort == 2:  # noqa: PLR2004 - the third of four
         relief = _sheet(scene, 8.0, random)
-        relief.lay(_puddle(relief, random, random.uniform(1.1, 2.0)), (226, 228, 220), top=0.05, bevel=0.8, grain=16, shine=0)
+        relief.lay(
+            _puddle(relief, random, random.uniform(1.1, 2.0)), (226, 228, 220), top=0.05, bevel=0.8, grain=16, shine=0
+        )
         sprite = _thinned(relief.sprite(shadow=0.0), random.uniform(0.5, 0.72))
     else:
         relief = _sheet(scene, 6.0, random)
@@ -224,7 +230,10 @@ def _bare_place(scene: Scene, occupied: Floats, sprite: Sprite, random: np.rando
     hidden = np.maximum(occupied, 1 - _board(scene))
     for _ in range(TRIES):
         x, y = random.uniform(-BOARD_WIDTH / 2, BOARD_WIDTH / 2), random.uniform(-BOARD_HEIGHT / 2, BOARD_HEIGHT / 2)
-        column, row = round(x * scene.design.scale + scene.design.middle), round(y * scene.design.scale + scene.design.middle)
+        column, row = (
+            round(x * scene.design.scale + scene.design.middle),
+            round(y * scene.design.scale + scene.design.middle),
+        )
         under = hidden[max(row - half, 0) : row + half, max(column - half, 0) : column + half]
         if under.shape != sprite.cover.shape:
             continue
