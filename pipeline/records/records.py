@@ -93,9 +93,9 @@ class VerdictRecords:
         if not rows:
             return 0
         rows.sort(key=lambda row: str(row["key"]))  # one order for all writers, or PostgreSQL may meet a deadlock
-        statement = self._database.insert(verdicts).on_conflict_do_nothing().returning(verdicts.c.key)
+        statement = self._database.insert(verdicts).on_conflict_do_nothing()
         with self._database.writing() as connection:
-            return len(connection.execute(statement, rows).all())
+            return connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
 
     def judged(
         self, product: str, view: str, provenance: Provenance, *, frames: Collection[str] | None = None
