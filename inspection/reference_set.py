@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHITE = 128
+MASK_ASPECT_LIMIT = 0.02
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
@@ -119,11 +120,20 @@ class ReferenceSet:
         except UnreadableImageError as error:
             message = f"mask of {self.product}/{self.view}: {error}"
             raise ReferenceSetError(message) from error
-        return mask_at(image, self.goldens[0].width, self.goldens[0].height)
+        return mask_at(image, self.goldens[0].width, self.goldens[0].height, source=f"mask {name!r}")
 
 
-def mask_at(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.bool_]:
-    """Bring an RGB uint8 (H, W, 3) mask to bool (height, width): True where it is white (128 or brighter)."""
+def mask_at(image: NDArray[np.uint8], width: int, height: int, *, source: str) -> NDArray[np.bool_]:
+    """Bring an RGB uint8 (H, W, 3) mask to bool (height, width): True where it is white (128 or brighter).
+
+    Raises:
+        ReferenceSetError: the mask's aspect ratio differs by more than 2 %, it would not lie where it was drawn.
+    """
+    ratio = (image.shape[1] * height) / (image.shape[0] * width)
+    if max(ratio, 1 / ratio) > 1 + MASK_ASPECT_LIMIT:
+        sizes = f"{image.shape[1]} x {image.shape[0]} px, the goldens {width} x {height}"
+        message = f"{source} has {sizes}; draw a mask on a golden and enrol again with --mask"
+        raise ReferenceSetError(message)
     resized = cv2.resize(image.max(axis=2), (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized >= WHITE, dtype=np.bool_)
 
@@ -168,7 +178,11 @@ def current_version(references: Path, product: str, view: str = "default") -> in
     path = view_folder(references, product, view) / "current.json"
     if not path.is_file():
         return None
-    return int(read_json(path)["version"])
+    number = read_json(path).get("version")
+    if not isinstance(number, int):
+        message = f"{path} is damaged (no version number); enrol again or restore the folder from a backup"
+        raise ReferenceSetError(message)
+    return number
 
 
 def load_reference_set(

@@ -76,22 +76,39 @@ def list_frames(sources: Sequence[Path]) -> list[FrameFile]:
 
 def read_frame(file: FrameFile) -> Frame:
     """Read, hash and decode one frame. Bad input raises nothing: `problem` says what is wrong and what mends it."""
-    captured_at = sha256 = ""
-    image = problem = None
-    try:
-        captured_at = _modified_at(file.path)
-        data = _bytes_of(file.path)
+    sha256 = ""
+    image = None
+    data, problem = read_bytes(file.path)
+    if problem is None:
         sha256 = hashlib.sha256(data).hexdigest()
-        image = decode_image(data, source=file.frame)
-    except UnreadableImageError as error:
-        problem = f"{Reason.UNREADABLE.value}: {error}"
-    except (OSError, ValueError) as error:
-        problem = f"{Reason.UNREADABLE.value}: {file.frame}: {_why(error)}"
-    except MemoryError:
-        problem = f"{Reason.UNREADABLE.value}: {file.frame}: no memory left to decode it; judge fewer frames at a time"
+        image, problem = _decoded(data, file.frame)
     return Frame(
-        frame=file.frame, part_id=file.part_id, sha256=sha256, captured_at=captured_at, image=image, problem=problem
+        frame=file.frame,
+        part_id=file.part_id,
+        sha256=sha256,
+        captured_at=_modified_at(file.path),
+        image=image,
+        problem=None if problem is None else f"{Reason.UNREADABLE.value}: {problem}",
     )
+
+
+def read_bytes(path: Path) -> tuple[bytes, str | None]:
+    """The bytes of a file and None, or b"" and why it can't be read, in words that name the remedy."""
+    try:
+        return _bytes_of(path), None
+    except (OSError, ValueError) as error:
+        return b"", _why(error)
+    except MemoryError:
+        return b"", "no memory left to read it; judge fewer frames at a time"
+
+
+def _decoded(data: bytes, source: str) -> tuple[NDArray[np.uint8] | None, str | None]:
+    try:
+        return decode_image(data, source=source), None
+    except UnreadableImageError as error:
+        return None, str(error).removeprefix(f"{source}: ")
+    except MemoryError:
+        return None, "no memory left to decode it; judge fewer frames at a time"
 
 
 def _frames_of(source: Path) -> list[FrameFile]:
@@ -124,7 +141,10 @@ def natural_order(name: str) -> tuple[tuple[int, str | int], ...]:
 
 
 def _modified_at(path: Path) -> str:
-    return datetime.fromtimestamp(path.lstat().st_mtime, UTC).isoformat(timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC).isoformat(timespec="milliseconds")
+    except (OSError, ValueError, OverflowError):
+        return ""
 
 
 def _bytes_of(path: Path) -> bytes:
