@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 from postgres_server import PostgresServer, postgres_programs, running_postgres
 
+from pipeline.workspace import Workspace
+
 PROJECT = Path(__file__).resolve().parents[1]
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -62,6 +64,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("GOLDENTWIN_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def workspace(home: Path) -> Workspace:
+    """The paths inside the test's own home folder."""
+    return Workspace.locate(home=home)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,99 @@
+"""MLflow and Prefect: installed in versions that fit, and the servers that the environment names."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+import urllib.request
+from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlsplit
+
+from inspection.errors import TrackingError
+from pipeline.doctor.finding import Finding, fail, ok, warn, with_remedy
+from pipeline.doctor.libraries import REINSTALL
+from pipeline.workspace import Workspace
+
+ANSWER_SECONDS = 5.0
+FASTAPI_WITH_PREFECT_3_8 = ((0, 150), (0, 151))  # from, before
+SERVER_ERROR = 500
+
+
+def examine_mlflow(workspace: Workspace) -> list[Finding]:
+    """Whether MLflow is installed and its store answers. Inspection goes on without it."""
+    installed = _installed("mlflow")
+    if installed is None:
+        return [fail("mlflow", "not installed", REINSTALL)]
+    from pipeline.tracking.connection import is_server, require_reachable, tracking_uri  # noqa: PLC0415 - may be broken
+
+    uri = tracking_uri(workspace)
+    try:
+        require_reachable(uri)
+    except TrackingError as error:
+        detail, remedy = with_remedy(error, "mend MLFLOW_TRACKING_URI")
+        return [warn("mlflow", f"{without_password(detail)}: what is logged waits in the outbox", remedy)]
+    if is_server(uri):
+        return [ok("mlflow", f"{installed}, server at {without_password(uri)} answers")]
+    there = "" if workspace.mlflow.exists() or os.environ.get("MLFLOW_TRACKING_URI") else ", made when first used"
+    return [ok("mlflow", f"{installed}, store {without_password(uri)}{there}")]
+
+
+def examine_prefect(_workspace: Workspace) -> list[Finding]:
+    """Whether Prefect is installed beside a FastAPI that fits, and the server named by PREFECT_API_URL answers."""
+    installed = _installed("prefect")
+    if installed is None:
+        return [fail("prefect", "not installed", REINSTALL)]
+    if problem := _fastapi_problem(installed):
+        return [problem]
+    url = os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    if not url:
+        return [ok("prefect", f"{installed}, ephemeral: a server is started for each run")]
+    problem_there = _prefect_server_problem(url)
+    if problem_there:
+        remedy = "start it with `goldentwin ui` or `prefect server start`, or unset PREFECT_API_URL"
+        return [fail("prefect", f"{installed}, but the server at {without_password(url)}: {problem_there}", remedy)]
+    return [ok("prefect", f"{installed}, server at {without_password(url)} answers")]
+
+
+def _fastapi_problem(prefect: str) -> Finding | None:
+    """Prefect 3.8's server refuses its own client from FastAPI 0.151 on, and does not start from 0.155 on."""
+    fastapi = _installed("fastapi")
+    remedy = "pip install 'fastapi>=0.150,<0.151'"
+    if fastapi is None:
+        return fail("prefect", f"{prefect}, but FastAPI is not installed", remedy)
+    low, high = FASTAPI_WITH_PREFECT_3_8
+    if prefect.startswith("3.8.") and not low <= _major_minor(fastapi) < high:
+        return fail("prefect", f"the server of Prefect {prefect} does not work with FastAPI {fastapi}", remedy)
+    return None
+
+
+def _prefect_server_problem(url: str) -> str | None:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        return "no http address"
+    if not url.endswith("/api"):
+        return "the address must end in /api"
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http(s) only
+            answer.read(1)
+    except urllib.error.HTTPError as error:  # below 500 it lives: it may want a password that Prefect knows
+        return f"status {error.code}" if error.code >= SERVER_ERROR else None
+    except (OSError, ValueError) as error:
+        return f"no answer ({getattr(error, 'reason', error)})"
+    return None
+
+
+def without_password(text: str) -> str:
+    """Hide user and password of every address in `text`."""
+    return re.sub(r"://[^/@\s]*@", "://***@", text)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _major_minor(text: str) -> tuple[int, int]:
+    numbers = [int(number) for number in re.findall(r"\d+", text)[:2]]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)  # noqa: PLR2004 - major and minor
