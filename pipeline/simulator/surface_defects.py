@@ -105,7 +105,7 @@ def _dirt(scene: Scene, occupied: Floats, random: np.random.Generator) -> None:
         sprite = _thinned(relief.sprite(shadow=0.0), random.uniform(0.5, 0.72))
     else:
         relief = _sheet(scene, 6.0, random)
-        for _ in range(int(random.integers(2, 5))):
+        for _ in range(int(random.integers(3, 6))):
             radius = random.uniform(0.36, 0.55)
             x, y = random.uniform(-1.4, 1.4, 2)
             relief.lay(relief.disc(x, y, radius), SILVER, top=2 * radius, bevel=radius, metal=1, shine=0.8)
