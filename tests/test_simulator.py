@@ -183,3 +183,9 @@ def test_impossible_counts_are_refused(line, tmp_path):
     """A defect rate above 1 is named in the error."""
     with pytest.raises(GoldentwinError, match=r"1\.5"):
         write_line(tmp_path / "x", simulator=line, night_defect_rate=1.5, **COUNTS)
+
+
+def test_frames_too_small_for_their_defects_are_refused():
+    """A size at which defects would vanish is an error that names the smallest."""
+    with pytest.raises(GoldentwinError, match="192"):
+        LineSimulator(7, 128)

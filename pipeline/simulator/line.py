@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection.errors import GoldentwinError
 from pipeline.simulator.assembly import Scene, good_mounting, occupied
 from pipeline.simulator.board import draw_board
 from pipeline.simulator.camera import expose, seen_mask, take
 from pipeline.simulator.defects import DefectKind, spoil_mounting
 from pipeline.simulator.surface_defects import spoil_surface
+
+SMALLEST_SIZE = 192  # pixels; below it some defects vanish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +39,20 @@ class LineSimulator:
 
     Args:
         seed: what all of it follows from.
-        size: side of the square frames in pixels, at least 128; 512 is 10.7 pixels a millimetre.
+        size: side of the square frames in pixels, at least 192; 512 is 10.7 pixels a millimetre.
         light: factor on the light, for a line that has changed (0.85 is 15 % darker).
         camera_shift: how far the camera was moved, right and down, in parts of the frame's side.
+
+    Raises:
+        GoldentwinError: the size is too small for the defects to be seen.
     """
 
     def __init__(
         self, seed: int, size: int = 512, *, light: float = 1.0, camera_shift: tuple[float, float] = (0.0, 0.0)
     ) -> None:
+        if size < SMALLEST_SIZE:
+            message = f"a simulated frame has at least {SMALLEST_SIZE} pixels a side, not {size}; ask for more"
+            raise GoldentwinError(message)
         self.seed = seed
         self.size = size
         self.light = light

@@ -15,7 +15,7 @@ from pipeline.simulator.parts import SILVER, PartKind
 from pipeline.simulator.relief import Colour, Floats, Relief, Sprite, floats
 from pipeline.simulator.routing import Point
 
-BRIDGED = frozenset({PartKind.DUAL_ROW, PartKind.QUAD, PartKind.USB})
+BRIDGED = frozenset({PartKind.DUAL_ROW, PartKind.QUAD})
 WIDEST_PITCH = 1.3  # millimetres between legs that solder can bridge
 TRIES = 60
 DARK: Colour = (40, 42, 45)
