@@ -158,7 +158,7 @@ def _decode_deep(data: bytes, picture: Image.Image, source: str) -> NDArray[np.u
     if image is None:
         raise _unreadable(source, "the 16-bit image is truncated or damaged; copy it again from the camera")
     if image.dtype != np.uint16:
-        raise _unreadable(source, f"its pixels are {image.dtype}; save it with 8 or 16 bits a channel")
+        raise _unreadable(source, f"its pixels are {image.dtype}; save it with 8 or 16 bit a channel")
     orientation = 1 if picture.format == "TIFF" else picture.getexif().get(0x0112, 1)  # OpenCV turns TIFFs by itself
     upright = _turned(_eight_bits(image), orientation)
     return np.ascontiguousarray(_rgb(upright))

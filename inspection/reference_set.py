@@ -262,5 +262,6 @@ def _read(path: Path, what: str, remedy: str) -> bytes:
 def _not_enrolled(references: Path, product: str, view: str) -> str:
     views = [name for known, name in list_enrolled(references) if known == product]
     if views:
-        return f"{product} has no view {view!r}, only {', '.join(views)}; `goldentwin enrol` makes one"
+        remedy = f"`goldentwin enrol {product} --view {view} --from DIR` makes one"
+        return f"{product} has no view {view!r}, only {', '.join(views)}; {remedy}"
     return f"{product}/{view} has no reference set in {references}; `goldentwin enrol {product} --from DIR` makes one"

@@ -13,7 +13,7 @@ from inspection.candidate import Candidate, examine, unreadable
 from inspection.decoding import decode_image
 from inspection.errors import ReferenceSetError, UnreadableImageError
 from inspection.recipe import Recipe
-from inspection.reference_set import mask_at, view_folder
+from inspection.reference_set import current_version, load_reference_set, mask_at, view_folder
 from inspection.reference_store import ROI_FILE, NewGolden, store_version
 from pipeline.reading import read_bytes
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from inspection.quality import FrameQuality
     from inspection.reference_set import ReferenceSet
 
 RESERVED = "auto"
@@ -75,12 +76,14 @@ def enrol_goldens(  # noqa: PLR0913 - what an enrolment consists of, by name
     if product == RESERVED:
         message = f"{RESERVED!r} means 'recognise the product'; give the product another name"
         raise ReferenceSetError(message)
+    kept = _kept(references, product, view) if add else []
     candidates = [_examine(name, path) for name, path in _named(files)]
-    findings = audit(candidates)
+    old = {candidate.name for candidate in kept}
+    findings = [finding for finding in audit([*kept, *candidates]) if finding.picture not in old]
     pictures = _passed(candidates, findings, files)
-    if not pictures:
+    if not pictures and not kept:
         raise ReferenceSetError(_nothing_left(product, view, findings))
-    roi = None if mask is None else _roi(mask, pictures[0])
+    roi = None if mask is None else _roi(mask, kept[0].quality if kept else pictures[0])
     stored, created = store_version(
         references,
         product,
@@ -104,6 +107,14 @@ def _named(files: Sequence[Path]) -> list[tuple[str, Path]]:
         taken[name] += 1
         named.append((name if taken[name] == 1 else f"{name} ({taken[name]})", path))
     return named
+
+
+def _kept(references: Path, product: str, view: str) -> list[Candidate]:
+    """The current goldens, so that pictures to be added are held against them too."""
+    if current_version(references, product, view) is None:
+        return []
+    current = load_reference_set(references, product, view)
+    return [examine(f"golden {golden.name}", current.bytes_of(golden)) for golden in current.goldens]
 
 
 def _examine(name: str, path: Path) -> Candidate:
@@ -139,7 +150,7 @@ def _recipe(given: Recipe | None, folder: Path, *, has_mask: bool) -> Recipe:
     return replace(recipe, roi_mask=ROI_FILE) if has_mask else recipe
 
 
-def _roi(mask: Path, golden: NewGolden) -> bytes:
+def _roi(mask: Path, golden: FrameQuality | NewGolden) -> bytes:
     """The mask as PNG bytes at the golden's size, 255 = inspect."""
     inspect = mask_at(_mask_image(mask), golden.width, golden.height, source=f"mask {mask.name}")
     if not inspect.any():
