@@ -1,0 +1,62 @@
+"""What a night shows in the Prefect UI: how far it is, and at its end its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+
+from flows.night_page import headline, night_page
+from pipeline.batch import BatchPlan, BatchSummary
+
+
+class NightProgress:
+    """The progress bar of a run. Where Prefect does not take it the night goes on without a bar."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        """Create the bar at 0 %, or at 100 % where nothing is left to judge."""
+        self._portions = len(plan.chunks)
+        self._bar: UUID | None = None
+        with prefect_may_fail("there is no progress bar"):
+            self._bar = create_progress_artifact(
+                progress=0.0 if self._portions else 100.0,
+                key=artifact_key(plan.product, plan.view, "progress"),
+                description=f"{plan.product}/{plan.view}: portions of frames judged",
+            )
+
+    def show(self, done: int) -> None:
+        """Move the bar to `done` portions."""
+        bar, self._bar = self._bar, None
+        if bar is None:
+            return
+        with prefect_may_fail("the progress bar stops here"):
+            update_progress_artifact(artifact_id=bar, progress=round(100 * done / self._portions, 1))
+            self._bar = bar
+
+
+def publish_night(summary: BatchSummary, *, judged: int, tracked: str = "") -> None:
+    """Publish the night's page as a Markdown artifact, its contact sheet inside."""
+    with prefect_may_fail("the night's page is not in Prefect"):
+        create_markdown_artifact(
+            markdown=night_page(summary, judged=judged, tracked=tracked),
+            key=artifact_key(summary.product, summary.view, "night"),
+            description=headline(summary),
+        )
+
+
+@contextmanager
+def prefect_may_fail(consequence: str) -> Iterator[None]:
+    """Turn whatever ails Prefect inside the block into a warning that names the consequence: frames come first."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - Prefect raises its own, httpx's and plain RuntimeErrors
+        get_run_logger().warning("%s: %s", consequence, error)
+
+
+def artifact_key(product: str, view: str, what: str) -> str:
+    """A key as Prefect wants it (lower-case letters, digits and dashes), the same every night."""
+    return re.sub("[^a-z0-9]+", "-", f"{product}-{view}-{what}".lower()).strip("-")

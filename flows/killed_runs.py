@@ -1,0 +1,77 @@
+"""Runs whose process was killed: nobody was left to tell Prefect, so the next run on the same machine does."""
+
+from __future__ import annotations
+
+import os
+import socket
+from uuid import UUID
+
+from prefect import runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Crashed
+
+LATEST_RUNS = 100
+
+
+def take_over_killed_runs() -> int:
+    """Mark earlier runs of the current flow as crashed where their process is gone, and tag this run with its own.
+
+    Prefect believes a killed run to be running for ever, and such a run takes up a place in every limit.
+
+    Returns:
+        How many there were.
+    """
+    with get_client(sync_client=True) as client:
+        own = [*runtime.flow_run.tags, machine_tag(), process_tag()]
+        client.update_flow_run(UUID(runtime.flow_run.id), tags=sorted(set(own)))
+        killed = [run.id for run in _running_here(client) if not any(_alive(tag) for tag in run.tags)]
+        for run in killed:
+            state = Crashed(message="The process was killed; a later run judges the frames it left.")
+            client.set_flow_run_state(run, state, force=True)
+    return len(killed)
+
+
+def machine_tag() -> str:
+    """Names this machine."""
+    return f"machine:{socket.gethostname()}"
+
+
+def process_tag() -> str:
+    """Names this process."""
+    return f"process:{os.getpid()}"
+
+
+def _running_here(client: SyncPrefectClient) -> list[FlowRun]:
+    return client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[runtime.flow_run.flow_name])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+            tags=FlowRunFilterTags(all_=[machine_tag()]),
+        ),
+        sort=FlowRunSort.START_TIME_DESC,
+        limit=LATEST_RUNS,
+    )
+
+
+def _alive(tag: str) -> bool:
+    """Whether the tag names a process of this machine that is there. One of another user is there too."""
+    kind, _, number = tag.partition(":")
+    if kind != "process":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,40 @@
+"""What is asked of one night: which frames of which product and view, judged how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.batch import BatchPlan, plan_batch
+from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """A folder of frames of one product and view. `chunk_size` frames make a portion; `engine` is auto, cpu or cuda."""
+
+    workspace: Workspace
+    product: str
+    frames: Path
+    view: str = "default"
+    chunk_size: int = 64
+    engine: str = "auto"
+
+    def plan(self) -> BatchPlan:
+        """The frames that have no verdict yet, in portions."""
+        return plan_batch(
+            self.workspace, self.product, self.view, self.frames, chunk_size=self.chunk_size, engine=self.engine
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """The same as parameters of the flow, in plain JSON types."""
+        return {
+            "product": self.product,
+            "frames": str(self.frames),
+            "view": self.view,
+            "home": str(self.workspace.home),
+            "references": str(self.workspace.references),
+            "chunk_size": self.chunk_size,
+            "engine": self.engine,
+        }

@@ -1,0 +1,124 @@
+"""The nightly flow, once, now, in this process: with Prefect where it answers, and without it where it does not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from flows.embedded_server import embedded_server
+from flows.night import Night
+from flows.settings import prepare_prefect
+from flows.watching import Watcher, report_progress, watched_by
+from inspection.errors import GoldentwinError
+from pipeline.batch import BatchSummary, judge_chunk, summarise_batch
+
+CLIENT_RETRIES = 1
+DELIVERY_SECONDS = 10
+LONGEST_MESSAGE = 200
+
+logger = logging.getLogger(__name__)
+
+
+def run_nightly(night: Night, watcher: Watcher | None = None) -> BatchSummary:
+    """Run the nightly flow to its end and return what it found.
+
+    It runs on the Prefect API that the user's settings name (`PREFECT_API_URL`), else on an embedded server with its
+    database in the home folder. If neither answers, now or halfway, the frames are judged all the same and a warning
+    is logged.
+
+    Args:
+        night: what to judge.
+        watcher: called with (portions done, portions in all) after each portion.
+
+    Raises:
+        GoldentwinError: what neither a retry nor Prefect has a part in, such as a product without goldens.
+    """
+    prepare_prefect(night.workspace.home)
+    with watched_by(watcher):
+        try:
+            return _run_with_prefect(night)
+        except GoldentwinError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever ails Prefect, the frames are judged
+            logger.warning("inspecting without Prefect, which fails: %s", _first_line(error))
+        return run_plainly(night)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_MESSAGE]
+
+
+def run_plainly(night: Night) -> BatchSummary:
+    """The steps of the nightly flow without Prefect: no retries, no page, the same verdicts."""
+    started = time.monotonic()
+    plan = night.plan()
+    for number, chunk in enumerate(plan.chunks, start=1):
+        judge_chunk(plan, chunk)
+        report_progress(number, len(plan.chunks))
+    return summarise_batch(plan, time.monotonic() - started)
+
+
+def _run_with_prefect(night: Night) -> BatchSummary:
+    with _prefect_api(night.workspace.home):
+        from flows.nightly import nightly_inspection  # noqa: PLC0415 - importing Prefect takes seconds
+
+        return cast("BatchSummary", nightly_inspection(**night.parameters()))
+
+
+@contextmanager
+def _prefect_api(home: Path) -> Iterator[None]:
+    """The API that the user's settings name, once it answered, or the embedded one."""
+    if os.environ.get("PREFECT_API_URL"):
+        _require_answer()
+        yield
+        return
+    with embedded_server(home) as server, _quiet_prefect():
+        from prefect.settings import (  # noqa: PLC0415 - imported while the server starts
+            PREFECT_API_URL,
+            PREFECT_CLIENT_MAX_RETRIES,
+            temporary_settings,
+        )
+
+        server.wait()
+        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_CLIENT_MAX_RETRIES: CLIENT_RETRIES}):
+            yield
+            _deliver_logs_and_events()
+
+
+def _require_answer() -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - importing Prefect takes seconds
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings  # noqa: PLC0415 - the same
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+        if error := client.api_healthcheck():
+            raise error
+
+
+def _deliver_logs_and_events() -> None:
+    """Wait for what Prefect sends in the background, or it finds the server gone and says so in the terminal."""
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415 - importing Prefect takes seconds
+    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415 - the same
+
+    EventsWorker.drain_all(timeout=DELIVERY_SECONDS)
+    APILogWorker.drain_all(timeout=DELIVERY_SECONDS)
+
+
+@contextmanager
+def _quiet_prefect() -> Iterator[None]:
+    """Keep Prefect's log lines out of the terminal; the Prefect UI shows them."""
+    outer, inner, nowhere = logging.getLogger("prefect"), logging.getLogger("prefect._internal"), logging.NullHandler()
+    level = inner.level
+    outer.addHandler(nowhere)
+    outer.propagate = False
+    inner.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        outer.removeHandler(nowhere)
+        outer.propagate = True
+        inner.setLevel(level)
