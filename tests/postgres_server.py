@@ -34,7 +34,7 @@ def postgres_programs() -> Path | None:
 
 @dataclass(kw_only=True)
 class PostgresServer:
-    """A running server; `new_database()` gives the URL of an empty database in it."""
+    """A running server; `new_database()` gives the URL of an empty place in it."""
 
     port: int
     password: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -45,12 +45,12 @@ class PostgresServer:
         return f"postgresql://{USER}:{password or self.password}@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+        """The URL of a new, empty schema: for a test as good as a database, and some hundred files cheaper."""
         self.databases += 1
         name = f"records_{self.databases}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # the name is our own
-        return self.url(name)
+            connection.execute(f"CREATE SCHEMA {name}")  # the name is our own
+        return self.url(f"postgres?options=-csearch_path%3D{name}")
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def running_postgres(programs: Path) -> Iterator[PostgresServer]:
             _wait_until_ready(process, server, folder / "log")
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+            process.send_signal(signal.SIGQUIT)  # at once, without a checkpoint: nothing is kept
             process.wait(timeout=START_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
