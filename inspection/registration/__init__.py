@@ -5,7 +5,7 @@ The way through the package: `registrar` asks `automatic` how much freedom the p
 `views` of golden and frame.
 """
 
-from inspection.registration.outcome import Registration, warp
+from inspection.registration.outcome import Registration, seen, warp
 from inspection.registration.registrar import Registrar
 
-__all__ = ["Registrar", "Registration", "warp"]
+__all__ = ["Registrar", "Registration", "seen", "warp"]

@@ -59,24 +59,24 @@ class GoldenFitter:
         """The best shift with a turn by any angle."""
         template = self.template
         rough = [
-            template.refine(frame, m, _COARSE, iterations=8, turns=True)
+            template.refine(frame, m, _COARSE, iterations=12, turns=True)
             for m in self._turns.candidates(frame, _TURN_CANDIDATES)
         ]
         ranked = sorted(rough, key=lambda m: -template.agreement(frame, m, _COARSE))
-        rivals = [template.refine(frame, m, _MIDDLE, iterations=8, turns=True) for m in ranked[:2]]
+        rivals = [template.refine(frame, m, _MIDDLE, iterations=12, turns=True) for m in ranked[:2]]
         scores = [template.agreement(frame, m, _MIDDLE) for m in rivals]
         best = rivals[int(np.argmax(scores))]
         lead = max(scores) - min(scores) if len(scores) > 1 else 1.0
-        fine = template.refine(frame, best, _FINE, iterations=5, turns=True)
+        fine = template.refine(frame, best, _FINE, iterations=10, turns=True)
         return self._fit(frame, fine, RegistrationMethod.RIGID, lead)
 
     def _near(self, frame: View, *, turns: bool) -> Matrix:
         """From where the frame lies and from the best shifts, coarse to fine."""
         template = self.template
-        starts = [np.eye(3), *self._shifts.candidates(frame, _SHIFT_CANDIDATES)]
+        starts = [np.eye(3), *self._shifts.candidates(frame.levels[_COARSE], _SHIFT_CANDIDATES)]
         rough = [template.refine(frame, m, _COARSE, iterations=5, turns=turns) for m in starts]
         best = max(rough, key=lambda m: template.agreement(frame, m, _COARSE))
-        for side, iterations in ((_COARSE, 3), (_MIDDLE, 5), (_FINE, 4)):
+        for side, iterations in ((_COARSE, 15), (_MIDDLE, 10), (_FINE, 8)):
             best = template.refine(frame, best, side, iterations=iterations, turns=turns)
         return best
 

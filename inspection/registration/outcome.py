@@ -46,3 +46,21 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int,
     if np.array_equal(matrix[2], (0, 0, 1)):
         return cv2.warpAffine(image, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
     return cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
+def seen(
+    matrix: NDArray[np.float64], size: tuple[int, int], source: tuple[int, int] | None = None
+) -> NDArray[np.bool_]:
+    """Which places of the golden the frame really shows; the others hold repeated border pixels and prove nothing.
+
+    Args:
+        matrix: (3, 3), frame pixels to golden pixels.
+        size: (width, height) of the golden in pixels.
+        source: (width, height) of the frame, where it differs.
+
+    Returns:
+        bool (height, width).
+    """
+    width, height = source or size
+    shown = np.ones((height, width), np.uint8)
+    return cv2.warpPerspective(shown, matrix, size, flags=cv2.INTER_NEAREST).astype(np.bool_)

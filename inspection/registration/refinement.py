@@ -53,8 +53,7 @@ class Template:
     def agreement(self, frame: View, matrix: Matrix, side: int) -> float:
         """Zero-normalised cross-correlation (-1 to 1) of golden and moved frame where both are seen."""
         pose = rescaled(matrix, (CANVAS, CANVAS), (side, side))
-        golden, picture = self.view.levels[side], frame.levels[side]
-        moved = _moved(picture, pose)
+        golden, moved = self.view.levels[side], moved_onto(frame.levels[side], pose)
         seen = moved == moved  # noqa: PLR0124 - false for NaN, and faster than isnan
         if np.count_nonzero(seen) < _COMMON * seen.size:
             return 0.0
@@ -109,7 +108,7 @@ def _sampled(frame: NDArray[np.float32], pose: Matrix, points: NDArray[np.float6
     return cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan).ravel()  # type: ignore[return-value]
 
 
-def _moved(frame: NDArray[np.float32], pose: Matrix) -> NDArray[np.float32]:
+def moved_onto(frame: NDArray[np.float32], pose: Matrix) -> NDArray[np.float32]:
     """The whole frame in the golden's coordinates; NaN outside the frame."""
     size = frame.shape[::-1]
     if np.array_equal(pose[2], (0, 0, 1)):

@@ -28,9 +28,12 @@ class ShiftSearch:
         offsets = np.abs(scipy.fft.fftfreq(_SIDE)) <= REACH
         self._near = np.outer(offsets, offsets)
 
-    def candidates(self, frame: View, count: int) -> list[Matrix]:
-        """The `count` highest peaks of the correlation as poses, frame to golden, in pixels of `CANVAS`."""
-        spectrum = scipy.fft.rfft2(frame.levels[_SIDE] * self._fade)
+    def candidates(self, picture: NDArray[np.float32], count: int) -> list[Matrix]:
+        """The `count` highest peaks of the correlation as poses, frame to golden, in pixels of `CANVAS`.
+
+        `picture` is the frame's coarsest level, (S, S) float32.
+        """
+        spectrum = scipy.fft.rfft2(picture * self._fade)
         surface = np.where(self._near, scipy.fft.irfft2(self._spectrum * spectrum, s=(_SIDE, _SIDE)), -np.inf)
         return [_pose(dx, dy) for dx, dy in _peaks(surface, count)]
 
