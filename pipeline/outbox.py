@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 from filelock import FileLock, Timeout
 
 from inspection.errors import GoldentwinError, TrackingError
-from pipeline.tracking.connection import connected, require_reachable, tracking_uri
+from pipeline.tracking.connection import require_reachable, tracking_uri
 from pipeline.tracking.entry import RefusedError, RunEntry
+from pipeline.tracking.runs import delivery
 from pipeline.tracking.values import safe_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    from mlflow import MlflowClient
 
     from pipeline.workspace import Workspace
 
@@ -114,9 +114,9 @@ def _deliver(workspace: Workspace) -> DeliveryReport:
     _remove_abandoned(workspace)
     tally = _Tally()
     try:
-        with connected(workspace) as client:
+        with delivery(workspace) as deliver_job:
             while jobs := [job for job in waiting(workspace) if job.name not in tally.failed]:
-                _try(workspace, client, jobs[0], tally)
+                _try(workspace, deliver_job, jobs[0], tally)
     except TrackingError as error:
         tally.reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever MLflow and its database raise, inspection goes on
@@ -134,19 +134,17 @@ class _Tally:
     reason: str | None = None
 
 
-def _try(workspace: Workspace, client: MlflowClient, job: Path, tally: _Tally) -> None:
+def _try(workspace: Workspace, deliver_job: Callable[[Path], str], job: Path, tally: _Tally) -> None:
     """Deliver one job. A failure that is the job's own does not hold up the others; a dead MLflow ends it all."""
-    from pipeline.tracking.runs import deliver_entry  # noqa: PLC0415 - what is not needed to post
-
     try:
-        deliver_entry(client, workspace, job)
+        deliver_job(job)
     except RefusedError as error:
         _reject(workspace, job, str(error))
         tally.rejected += 1
         tally.reason = str(error)
     except Exception as error:
         tally.failed.add(job.name)
-        tally.reason = f"MLflow took {job.name} not: {_one_line(error)}"
+        tally.reason = f"MLflow did not take {job.name}: {_one_line(error)}"
         require_reachable(tracking_uri(workspace))
         if len(tally.failed) >= _MAX_FAILURES:
             raise TrackingError(tally.reason) from error

@@ -42,11 +42,12 @@ def of_calibration(calibration: Calibration, goldens: int, counts: Mapping[str, 
 
 def of_batch(metrics: Mapping[str, float], rows: Sequence[Mapping[str, Any]], *, provisional: bool) -> str:
     """How many parts got which verdict, and the worst flagged ones; `rows` are sorted, the worst first."""
-    frames = int(metrics["frames"])
-    counts = [(f"**{v.value}**", f"{int(metrics[v.value.lower()])} of {frames}") for v in Verdict]
     speed = metrics.get("frames_per_second")
-    took = f"{metrics['seconds']:.1f} s" + (f", {speed:.1f} frames/s" if speed else "")
-    parts = [_PROVISIONAL if provisional else "", *_table([*counts, ("time", took)])]
+    took = f"{metrics['seconds']:.1f} s" + (f" ({speed:.1f} frames/s)" if speed else "")
+    names = ["frames", *(verdict.value for verdict in Verdict), "time"]
+    values = [f"**{int(metrics[name.lower()])}**" for name in names[:-1]]
+    first = [_row(names), _row(["---"] * len(names)), _row([*values, took])]
+    parts = [*first, *(["", _PROVISIONAL] if provisional else [])]
     flagged = [row for row in rows if row["verdict"] == Verdict.FLAG][:WORST]
     if flagged:
         parts += ["", "**Flagged, the worst first**", "", "| part | similarity | threshold |", "|---|---|---|"]
@@ -73,6 +74,10 @@ def _figure(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_figure(entry)}" for key, entry in value.items())
     return f"{value:.4g}" if isinstance(value, float) else _cell(value)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> list[str]:

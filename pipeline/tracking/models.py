@@ -95,10 +95,10 @@ def model_requirements() -> list[str]:
 
 def write_model(bundle: Path, folder: Path) -> None:
     """Write an MLflow pyfunc model of `bundle` into `folder`: a script and files, no pickle."""
-    import mlflow.pyfunc  # noqa: PLC0415 - MLflow is imported only once it is needed
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow misses type hints and an input example; the signature says it all
+        import mlflow.pyfunc  # noqa: PLC0415 - MLflow is imported only once it is needed
+
         mlflow.pyfunc.save_model(
             path=str(folder),
             python_model=str(Path(__file__).with_name("served_model.py")),

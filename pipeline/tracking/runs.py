@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from pipeline.tracking.entry import ARTIFACTS_FOLDER, DatasetNote, RefusedError,
 from pipeline.tracking.logs import CalibrationLog, EvaluationLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Run
 
@@ -50,6 +53,17 @@ def log_evaluation(workspace: Workspace, log: EvaluationLog) -> str:
         TrackingError: MLflow does not answer, or refuses. `pipeline.outbox.post` waits instead of raising.
     """
     return _log(workspace, log.entry())
+
+
+@contextmanager
+def delivery(workspace: Workspace) -> Iterator[Callable[[Path], str]]:
+    """Connect once and give a function that delivers a folder written by `RunEntry.write`; see `deliver_entry`.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    with connected(workspace) as client:
+        yield lambda folder: deliver_entry(client, workspace, folder)
 
 
 def experiment_name(product: str, view: str) -> str:

@@ -27,6 +27,7 @@ class JudgedModel(PythonModel):
     """Encoder, goldens, recipe and calibration in one. `engine` in the model config chooses where it runs."""
 
     inspector: Inspector
+    _skip_type_hint_validation = True  # MLflow would warn of missing hints; the model's signature holds callers to it
 
     def load_context(self, context: PythonModelContext) -> None:
         """Open the bundle among the model's artifacts, every file held to its hash."""
