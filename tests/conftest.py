@@ -88,6 +88,15 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """A real Prefect API on a database of its own, for the whole session."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
 def _real_data_folder() -> Path:
     return Path(os.environ.get("GOLDENTWIN_TEST_DATA") or PROJECT.parent / "shared" / "data")
 
