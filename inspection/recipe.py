@@ -46,7 +46,7 @@ class QualityLimits:
     """Outside these a frame is CANNOT_INSPECT. All but `min_contrast` are relative to the goldens' own figures.
 
     A frame's mean brightness must lie within `min_brightness` to `max_brightness` times the goldens' range, its
-    focus at least `min_focus` times that of the least sharp golden, its aspect ratio within `max_aspect_change` of
+    focus at least `min_focus` times the goldens' (near the least sharp), its aspect ratio within `max_aspect_change` of
     theirs; its grey values must spread by `min_contrast` (standard deviation, 0 to 255) or it is blank.
     """
 
