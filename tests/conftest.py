@@ -107,7 +107,7 @@ def _no_real_data() -> str | None:
 
 
 def _no_gpu() -> str | None:
-    import torch  # noqa: PLC0415 - takes seconds, and only GPU tests ask
+    import torch
 
     return None if torch.cuda.is_available() else "no CUDA device"
 

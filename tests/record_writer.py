@@ -17,9 +17,9 @@ def start_writer(url: str, first: int, last: int, portion: int) -> subprocess.Po
 
 def _main(url: str, first: int, last: int, portion: int) -> None:
     sys.path.insert(0, str(PROJECT))
-    from verdict_samples import judged  # noqa: PLC0415 - the project is found only now
+    from verdict_samples import judged
 
-    from pipeline.records import VerdictRecords  # noqa: PLC0415 - the same
+    from pipeline.records import VerdictRecords
 
     with VerdictRecords(url) as records:
         for start in range(first, last, portion):
