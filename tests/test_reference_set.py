@@ -1,50 +1,34 @@
 """Goldens are enrolled as numbered versions, held to their hashes, and an older version can be brought back."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from bad_inputs import drawn_part, encoded
+from enrolment_samples import enrol, write_pictures
 
-from inspection import reference_store
 from inspection.audit import Fault
-from inspection.errors import NotEnrolledError, RecipeError, ReferenceSetError
+from inspection.errors import NotEnrolledError, ReferenceSetError
 from inspection.recipe import Recipe, RegistrationMethod
 from inspection.reference_set import current_version, list_enrolled, list_versions, load_reference_set
 from inspection.reference_store import history, restore_version
-from pipeline.enrolment import enrol_goldens
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Six pictures of good parts, each a little different."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for index in range(6):
-        noise = np.random.default_rng(index).normal(0, 4, (72, 96, 3))
-        image = np.clip(np.roll(drawn_part(), index % 3, axis=1) + noise, 0, 255).astype(np.uint8)
-        (folder / f"{index}.png").write_bytes(encoded(image, "PNG"))
-    return sorted(folder.iterdir())
+    """Six pictures of good parts."""
+    return write_pictures(tmp_path / "pictures")
 
 
 @pytest.fixture
 def references(tmp_path):
     """The folder of reference images, not made yet."""
     return tmp_path / "reference_images"
-
-
-def enrol(references, files, **options):
-    """Enrol as "anna"."""
-    return enrol_goldens(references, files=files, **({"product": "gear", "added_by": "anna"} | options))
 
 
 def mask_file(folder: Path, image: np.ndarray) -> Path:
@@ -168,52 +152,6 @@ def test_the_word_auto_is_no_product(references, pictures):
         enrol(references, pictures[:2], product="auto")
 
 
-def test_an_altered_golden_is_detected(references, pictures):
-    """One changed byte in a golden's file stops loading; the message names it and the remedy, which works."""
-    golden = enrol(references, pictures[:2]).reference_set.goldens[1]
-    file = references / "gear" / "default" / golden.file
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ReferenceSetError, match=r"golden '1\.png' .* was altered .*goldentwin enrol gear"):
-        load_reference_set(references, "gear")
-    enrol(references, pictures[:2])
-    assert len(load_reference_set(references, "gear").images()) == 2
-
-
-def test_a_missing_golden_is_detected(references, pictures):
-    """A deleted file is told by name."""
-    golden = enrol(references, pictures[:2]).reference_set.goldens[0]
-    (references / "gear" / "default" / golden.file).unlink()
-    with pytest.raises(ReferenceSetError, match=r"golden '0\.png' of gear/default can't be read"):
-        load_reference_set(references, "gear")
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"goldens": []}', '{"goldens": [{"name": 1}]}'])
-def test_a_damaged_manifest_is_told(references, pictures, text):
-    """No stack trace, and what to do."""
-    enrol(references, pictures[:2])
-    (references / "gear" / "default" / "versions" / "0001.json").write_text(text)
-    with pytest.raises(ReferenceSetError, match="backup or enrol again"):
-        load_reference_set(references, "gear")
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"version": "x"}'])
-def test_a_damaged_pointer_is_told_and_mended_by_enrolling(references, pictures, text):
-    """The advice in the message is true."""
-    enrol(references, pictures[:2])
-    (references / "gear" / "default" / "current.json").write_text(text)
-    with pytest.raises(ReferenceSetError, match="enrol again"):
-        load_reference_set(references, "gear")
-    assert enrol(references, pictures[:2]).reference_set.version == 2
-
-
-def test_a_damaged_recipe_is_told_with_its_path(references, pictures):
-    """An unknown key in the recipe is an error that names the file."""
-    enrol(references, pictures[:2])
-    (references / "gear" / "default" / "recipe.json").write_text('{"imagesize": 256}')
-    with pytest.raises(RecipeError, match=r"recipe\.json.*imagesize"):
-        load_reference_set(references, "gear")
-
-
 def test_the_recipe_is_kept_unless_one_is_given(references, pictures):
     """Enrolling again does not undo what was set for the view."""
     enrol(references, pictures[:2], recipe=Recipe(registration=RegistrationMethod.RIGID))
@@ -300,55 +238,3 @@ def test_the_manifest_is_readable_by_people(references, pictures):
     manifest = json.loads((references / "gear" / "default" / "versions" / "0001.json").read_text())
     assert (manifest["product"], manifest["version"], manifest["created_by"]) == ("gear", 1, "anna")
     assert sorted(manifest["goldens"][0]) == ["added_at", "added_by", "file", "height", "name", "sha256", "width"]
-
-
-def test_many_at_once_do_not_share_a_version(references, pictures):
-    """Four enrolments of the same view at the same time give four versions, none overwritten."""
-    threads = [threading.Thread(target=enrol, args=(references, pictures[i : i + 2])) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert list_versions(references, "gear") == [1, 2, 3, 4]
-    names = {load_reference_set(references, "gear", version=v).goldens[0].name for v in range(1, 5)}
-    assert names == {"0.png", "1.png", "2.png", "3.png"}
-
-
-def test_a_lock_that_is_never_freed_is_told(references, pictures, monkeypatch):
-    """Waiting ends with an error that says what holds it up."""
-    monkeypatch.setattr(reference_store, "LOCK_SECONDS", 0.1)
-    monkeypatch.setattr(reference_store, "_locked", lambda _: False)
-    with pytest.raises(ReferenceSetError, match="another enrolment holds"):
-        enrol(references, pictures[:2])
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from inspection import reference_store
-from pipeline.enrolment import enrol_goldens
-steps = int(sys.argv[1])
-write = reference_store._write
-def killed_after(path, data):
-    global steps
-    if steps == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    steps -= 1
-    write(path, data)
-reference_store._write = killed_after
-files = [Path(name) for name in sys.argv[3:]]
-enrol_goldens(Path(sys.argv[2]), product="gear", files=files, added_by="ben")
-"""
-
-
-@pytest.mark.parametrize("steps", range(5))
-def test_a_killed_enrolment_leaves_the_old_version_current(references, pictures, steps):
-    """Killed before the 1st to 5th file is written, the old goldens judge on, and enrolling again succeeds."""
-    old = enrol(references, pictures[:2]).reference_set
-    command = [sys.executable, "-c", KILLED, str(steps), str(references), *map(str, pictures[3:5])]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    assert subprocess.run(command, env=environment, check=False, timeout=120).returncode == -9
-    assert load_reference_set(references, "gear").digest == old.digest
-    report = enrol(references, pictures[3:5])
-    assert [golden.name for golden in load_reference_set(references, "gear").goldens] == ["3.png", "4.png"]
-    assert report.created
