@@ -97,8 +97,13 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """12 hex digits over everything in the recipe. Masks are hashed by the reference set, which holds them."""
-        return digest_of(asdict(self))
+        """12 hex digits over everything in the recipe but where a weights file lies, so that it may be moved.
+
+        The weights themselves are hashed by the encoder's digest, masks by the reference set, which holds them.
+        """
+        values = asdict(self)
+        del values["encoder"]["weights"]
+        return digest_of(values)
 
     def to_json(self) -> str:
         """Readable JSON, keys in declaration order."""

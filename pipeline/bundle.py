@@ -1,16 +1,20 @@
-"""The judged model as one folder that needs nothing beside it: goldens, recipe, calibration, all held to hashes."""
+"""The judged model as one folder: goldens, recipe, calibration and own weights, all held to hashes.
+
+The embedded weights are not in it: they come with the package that the installation requires, and the encoder's digest
+holds them to what the calibration was made with.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from inspection.calibration import Calibration
 from inspection.errors import CalibrationError, ReferenceSetError
-from inspection.recipe import digest_of
+from inspection.recipe import Recipe, digest_of
 from inspection.reference_set import ReferenceSet, load_reference_set, version_file
 from inspection.verdicts import Provenance
 
@@ -23,6 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 CALIBRATION = "calibration.json"
 REFERENCES = "references"
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,9 @@ def write_bundle(folder: Path, inspector: Inspector) -> Path:
     if any(folder.iterdir()):
         message = f"{folder} is not empty; a bundle needs a folder of its own"
         raise FileExistsError(message)
+    weights = reference_set.recipe.encoder.weights
+    if weights is not None:
+        _write(folder / WEIGHTS / Path(weights).name, Path(weights).read_bytes())
     _write_references(folder / REFERENCES / reference_set.product / reference_set.view, reference_set)
     (folder / CALIBRATION).write_text(calibration.to_json(), encoding="utf-8")
     manifest = {
@@ -103,7 +111,7 @@ def read_bundle(folder: Path) -> Bundle:
         folder=folder,
         digest=digest_of(manifest["files"]),
         provenance=Provenance(**manifest["provenance"]),
-        reference_set=found,
+        reference_set=replace(found, recipe=_with_weights_of(folder, found.recipe)),
         calibration=calibration,
     )
 
@@ -119,6 +127,14 @@ def _write_references(target: Path, reference_set: ReferenceSet) -> None:
     version = version_file(target, reference_set.version)
     _write(version, version_file(reference_set.folder, reference_set.version).read_bytes())
     _write(target / "current.json", json.dumps({"version": reference_set.version}).encode())
+
+
+def _with_weights_of(folder: Path, recipe: Recipe) -> Recipe:
+    """The recipe, with the encoder's weights (where it names a file) taken from the bundle."""
+    if recipe.encoder.weights is None:
+        return recipe
+    weights = folder / WEIGHTS / Path(recipe.encoder.weights).name
+    return replace(recipe, encoder=replace(recipe.encoder, weights=str(weights)))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import mlflow.pyfunc
@@ -11,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from tracking_inputs import StubInspector, calibration_log, calibration_of, enrolled, workspace_in
 
 from inspection.errors import CalibrationError, ReferenceSetError, TrackingError
+from inspection.recipe import EncoderChoice
 from pipeline import bundle as bundles
 from pipeline import outbox
 from pipeline.bundle import read_bundle, write_bundle
@@ -94,6 +97,21 @@ def test_bundle_needs_nothing_beside_it(folder, workspace, tmp_path):
     workspace.references.rename(tmp_path / "gone")
     moved = folder.rename(tmp_path / "moved")
     assert len(read_bundle(moved).reference_set.images()) == 2
+
+
+def test_own_weights_travel_along(workspace, tmp_path):
+    """A weights file that the recipe names is in the bundle; where it lies changes no digest."""
+    weights = tmp_path / "own.safetensors"
+    weights.write_bytes(b"tensors")
+    reference_set = enrolled(workspace.references)
+    recipe = replace(reference_set.recipe, encoder=EncoderChoice(weights=str(weights)))
+    (reference_set.folder / "recipe.json").write_text(recipe.to_json())
+    inspector = _inspector(workspace)
+    folder = write_bundle(tmp_path / "bundle", inspector)
+    weights.unlink()
+    found = read_bundle(folder)
+    assert Path(found.reference_set.recipe.encoder.weights).read_bytes() == b"tensors"
+    assert found.reference_set.recipe.digest == inspector.provenance.recipe
 
 
 @pytest.mark.parametrize("name", ["calibration.json", "references/board/default/recipe.json", "goldens"])
