@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 _ENOUGH_GOLDENS: Final = 8  # compared with the first one; more would only cost time
 _ALIKE: Final = 0.7  # agreement of two pictures of one part laid on each other; nuts and cookies stay below
 _STEP: Final = 0.02  # agreement that a further freedom must gain to be worth it
-_TURN_GAIN: Final = 0.15  # agreement by which a golden turned by any angle must beat one that is only nudged
+_TURN_GAIN: Final = 0.1  # agreement by which a golden turned by any angle must beat one that is only nudged
 _UNIQUE: Final = 0.05  # lead over the next pose, unless the agreement is
 _SURE: Final = 0.8
 _SALVAGE: Final = 0.4  # agreement of a badly damaged part, believed where the gain is large:
 _LARGE_GAIN: Final = 0.25
+_REACH: Final = 0.25 * CANVAS  # pixels; what the search at any angle finds this near is no free turn
 _LARGE_SHIFT: Final = 0.1 * CANVAS  # pixels; where goldens tell that frames move, less is believed at once
 
 
@@ -76,13 +77,15 @@ def choose(fitter: GoldenFitter, frame: View, freedom: Freedom) -> Fit:
     still = fitter.unmoved(frame)
     if freedom is Freedom.FIXED:
         return still
-    fit = _worth(still, fitter.shifted(frame), freedom)
-    fit = _worth(fit, fitter.nudged(frame), freedom)
     if freedom is Freedom.TURNS:
         far = fitter.turned(frame)
-        return far if far.agreement >= fit.agreement + _STEP else fit
+        return far if far.agreement >= still.agreement + _STEP else still
+    shifted = fitter.shifted(frame)
+    fit = _worth(_worth(still, shifted, freedom), fitter.nudged(frame, shifted), freedom)
     if freedom is Freedom.UNKNOWN and fit.agreement < 1 - _TURN_GAIN:
         far = fitter.turned(frame)
+        if corner_displacement(far.matrix, np.eye(3), CANVAS) < _REACH:
+            return _worth(fit, far, freedom)
         return far if turns_freely(fit, far) else fit
     return fit
 

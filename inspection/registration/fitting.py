@@ -51,9 +51,10 @@ class GoldenFitter:
         """The best shift of up to a fifth of the frame."""
         return self._fit(frame, self._near(frame, turns=False), RegistrationMethod.SHIFT)
 
-    def nudged(self, frame: View) -> Fit:
-        """The best shift with a small turn."""
-        return self._fit(frame, self._near(frame, turns=True), RegistrationMethod.RIGID)
+    def nudged(self, frame: View, start: Fit | None = None) -> Fit:
+        """The best shift with a small turn, looked for from `start` where one is known."""
+        matrix = self._near(frame, turns=True) if start is None else self._descended(frame, start.matrix, turns=True)
+        return self._fit(frame, matrix, RegistrationMethod.RIGID)
 
     def turned(self, frame: View) -> Fit:
         """The best shift with a turn by any angle."""
@@ -76,9 +77,12 @@ class GoldenFitter:
         starts = [np.eye(3), *self._shifts.candidates(frame.levels[_COARSE], _SHIFT_CANDIDATES)]
         rough = [template.refine(frame, m, _COARSE, iterations=5, turns=turns) for m in starts]
         best = max(rough, key=lambda m: template.agreement(frame, m, _COARSE))
+        return self._descended(frame, best, turns=turns)
+
+    def _descended(self, frame: View, matrix: Matrix, *, turns: bool) -> Matrix:
         for side, iterations in ((_COARSE, 15), (_MIDDLE, 10), (_FINE, 8)):
-            best = template.refine(frame, best, side, iterations=iterations, turns=turns)
-        return best
+            matrix = self.template.refine(frame, matrix, side, iterations=iterations, turns=turns)
+        return matrix
 
     def _fit(self, frame: View, matrix: Matrix, method: RegistrationMethod, lead: float = 1.0) -> Fit:
         agreement = self.template.agreement(frame, matrix, _MIDDLE)
