@@ -10,6 +10,7 @@ from inspection.verdicts import Verdict
 from pipeline.tracking.values import encodable
 
 WORST = 5
+_GAP = "\N{EM SPACE}"  # MLflow draws tables without room between columns
 _PROVISIONAL = "> **Provisional**: from goldens alone. `goldentwin calibrate PRODUCT --labelled DIR` makes it firm.\n"
 
 
@@ -42,22 +43,28 @@ def of_calibration(calibration: Calibration, goldens: int, counts: Mapping[str, 
 
 def of_batch(metrics: Mapping[str, float], rows: Sequence[Mapping[str, Any]], *, provisional: bool) -> str:
     """How many parts got which verdict, and the worst flagged ones; `rows` are sorted, the worst first."""
+    counts = ", ".join(f"{int(metrics[verdict.value.lower()])} {verdict.value}" for verdict in Verdict)
     speed = metrics.get("frames_per_second")
     took = f"{metrics['seconds']:.1f} s" + (f" ({speed:.1f} frames/s)" if speed else "")
-    names = ["frames", *(verdict.value for verdict in Verdict), "time"]
-    values = [f"**{int(metrics[name.lower()])}**" for name in names[:-1]]
-    first = [_row(names), _row(["---"] * len(names)), _row([*values, took])]
-    parts = [*first, *(["", _PROVISIONAL] if provisional else [])]
+    kind = "provisional verdicts" if provisional else "verdicts"
+    parts = [f"**{int(metrics['frames'])} {kind}: {counts}**, in {took}", *(["", _PROVISIONAL] if provisional else [])]
     flagged = [row for row in rows if row["verdict"] == Verdict.FLAG][:WORST]
     if flagged:
-        parts += ["", "**Flagged, the worst first**", "", "| part | similarity | threshold |", "|---|---|---|"]
         parts += [
-            f"| {_cell(r['part_id'])} | {_number(r['similarity'])} | {_number(r['threshold'])} |" for r in flagged
+            "",
+            "**Flagged, the worst first**",
+            "",
+            f"| part{_GAP} | similarity{_GAP} | threshold |",
+            "|---|---|---|",
+        ]
+        parts += [
+            f"| {_cell(r['part_id'])}{_GAP} | {_number(r['similarity'])}{_GAP} | {_number(r['threshold'])} |"
+            for r in flagged
         ]
     unseen = [row for row in rows if row["verdict"] == Verdict.CANNOT_INSPECT][:WORST]
     if unseen:
-        parts += ["", "**Not inspected: look at these by eye**", "", "| frame | reason |", "|---|---|"]
-        parts += [f"| {_cell(row['frame'])} | {_cell(row['reason'])} |" for row in unseen]
+        parts += ["", "**Not inspected: look at these by eye**", "", f"| frame{_GAP} | reason |", "|---|---|"]
+        parts += [f"| {_cell(row['frame'])}{_GAP} | {_cell(row['reason'])} |" for row in unseen]
     return "\n".join(parts)
 
 
@@ -76,12 +83,8 @@ def _figure(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else _cell(value)
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _table(rows: Sequence[tuple[str, str]]) -> list[str]:
-    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    return ["| | |", "|---|---|", *(f"| {name}{_GAP} | {value} |" for name, value in rows)]
 
 
 def _cell(value: object) -> str:

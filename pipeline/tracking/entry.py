@@ -90,6 +90,7 @@ class RunEntry:
         note = asdict(self.note)
         if missing:
             note["tags"]["goldentwin.missing_files"] = ", ".join(sorted(missing))[:500]
+            note["picture"] = "" if self.note.picture in missing else self.note.picture
         (folder / NOTE_FILE).write_text(json.dumps({"format": FORMAT, **note}, indent=2), encoding="utf-8")
 
 

@@ -70,6 +70,7 @@ class CalibrationLog:
             dataset=dataset,
             has_bundle=bundle is not None,
             make_champion=self.make_champion and bundle is not None,
+            picture=self.pictures[0].name if self.pictures else "",
             version_tags=_version_tags(provenance, calibration, dataset),
         )
         texts = {"calibration.json": calibration.to_json(), dataset.table: _labelled_csv(self.labelled)}

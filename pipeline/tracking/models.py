@@ -150,7 +150,7 @@ def _ensure_registered(client: MlflowClient, name: str, note: RunNote) -> None:
 
     description = (
         f"Judges frames of {note.product}, view {note.view}: encoder, goldens, recipe and calibration in one. "
-        "Takes uint8 RGB images (N, H, W, 3), gives a row per image as `goldentwin inspect --json` does."
+        "Takes uint8 RGB images (N, H, W, 3), gives an object per image as `goldentwin inspect --json` does."
     )
     try:
         client.create_registered_model(name, tags={"product": note.product, "view": note.view}, description=description)

@@ -159,7 +159,8 @@ def _description(run_id: str, note: RunNote) -> str:
     if not note.picture:
         return text
     query = urlencode({"path": note.picture, "run_uuid": run_id})
-    return f"{text}\n\n![{note.picture}](get-artifact?{query})"
+    result, _, details = text.partition("\n\n")  # a page begins folded: first the result, then the picture
+    return f"{result}\n\n![{note.picture}](get-artifact?{query})\n\n{details}"
 
 
 def _dataset_input(note: DatasetNote, table: Path) -> DatasetInput:
