@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from prefect import State, flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
+from prefect.utilities.annotations import quote
 
 from flows.artifacts import NightProgress, prefect_may_fail, publish_night
 from flows.killed_runs import take_over_killed_runs
@@ -21,6 +22,7 @@ from pipeline.batch import BatchPlan, BatchSummary, ChunkResult, judge_chunk, su
 from pipeline.reading import FrameFile
 from pipeline.workspace import Workspace
 
+T = TypeVar("T")
 RETRY_SECONDS: list[float] = [5, 30]
 
 
@@ -73,10 +75,10 @@ def nightly_inspection(  # noqa: PLR0913 - a flow's parameters are its form in t
     plan = plan_night(night)
     progress = NightProgress(plan)
     for number, chunk in enumerate(plan.chunks, start=1):
-        judge_frames(plan, chunk, number)
+        judge_frames(_unvisited(plan), _unvisited(chunk), number)
         progress.show(number)
         report_progress(number, len(plan.chunks))
-    summary = summarise_night(plan, time.monotonic() - started)
+    summary = summarise_night(_unvisited(plan), time.monotonic() - started)
     publish_night(summary, judged=sum(len(chunk) for chunk in plan.chunks))
     return Completed(message=headline(summary), data=summary)
 
@@ -126,6 +128,11 @@ def judge_frames(plan: BatchPlan, chunk: Sequence[FrameFile], number: int) -> Ch
 def summarise_night(plan: BatchPlan, seconds: float) -> BatchSummary:
     """Count the verdicts, draw the contact sheet and hand the figures to MLflow."""
     return summarise_batch(plan, seconds)
+
+
+def _unvisited(value: T) -> T:
+    """`value`, handed to a task as it is: Prefect looks into every frame of a plan otherwise, for each portion anew."""
+    return cast("T", quote(value))
 
 
 def _path(text: str | None) -> Path | None:
