@@ -65,7 +65,7 @@ class Server:
 def running_servers(
     workspace: Workspace, *, mlflow_port: int = MLFLOW_PORT, prefect_port: int = PREFECT_PORT
 ) -> Iterator[tuple[Server, Server]]:
-    """Run MLflow's and Prefect's servers; both are up on entry, and gone on exit, also by ctrl-C and SIGTERM.
+    """Run MLflow's and Prefect's servers: up on entry, gone on exit, also by ctrl-C, SIGTERM or a closed terminal.
 
     Raises:
         ServerError: one of them did not start; the message names its log.
@@ -166,15 +166,16 @@ def _start(name: str, address: str, command: Sequence[str], *, folder: Path, env
 
 @contextmanager
 def _orderly_termination() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, so that the children are ended; only the main thread can."""
+    """Turn SIGTERM and a closed terminal into SystemExit, so that the children are ended; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _exit)
+    before = {number: signal.signal(number, _exit) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

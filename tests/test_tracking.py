@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,8 +17,8 @@ from tracking_inputs import batch_log, calibration_log, calibration_of, picture,
 
 from inspection.errors import TrackingError
 from inspection.verdicts import Provenance
-from pipeline import outbox
-from pipeline.servers import running_servers, start_mlflow_server, wait_until_healthy
+from pipeline import outbox, servers
+from pipeline.servers import free_port, running_servers, start_mlflow_server, wait_until_healthy
 from pipeline.tracking import connection
 from pipeline.tracking.connection import connected, prepare_environment, tracking_uri
 from pipeline.tracking.logs import EvaluationLog
@@ -229,6 +231,48 @@ def test_dead_server_is_a_typed_error(workspace, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9 can't be reached .* MLFLOW_TRACKING_URI"):
         log_batch(workspace, batch_log(tmp_path / "evidence"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_servers_end_with_the_command(tmp_path, number):
+    """Told to end, or its terminal closed, `goldentwin ui` takes its servers and their children along."""
+    program = (
+        "import pathlib, sys, time\n"
+        "from pipeline import servers\n"
+        "from pipeline.workspace import Workspace\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "def start(*_):\n"
+        "    command = ['sh', '-c', 'sleep 300 & wait']\n"
+        "    return servers._start('none', 'http://127.0.0.1:9', command, folder=folder, environment={})\n"
+        "servers.start_mlflow_server = servers.start_prefect_server = start\n"
+        "servers.wait_until_healthy = lambda _server: None\n"
+        "with servers.running_servers(Workspace(home=folder, references=folder)) as both:\n"
+        "    print(*(server.process.pid for server in both), flush=True)\n"
+        "    time.sleep(300)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        groups = [int(word) for word in process.stdout.readline().split()]
+        process.send_signal(number)
+        process.wait(60)
+    assert len(groups) == 2
+    for group in groups:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, 0)
+
+
+def test_server_that_does_not_start_says_why(tmp_path):
+    """A server that ends at once is an error with the last lines of its log."""
+    command = [sys.executable, "-c", "print('port is haunted')"]
+    server = servers._start("MLflow", "http://127.0.0.1:9", command, folder=tmp_path, environment={})
+    with pytest.raises(servers.ServerError, match="(?s)ended.*port is haunted"):
+        wait_until_healthy(server, 20)
+
+
+def test_taken_port_is_passed_over():
+    """The next free port is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert free_port(taken.getsockname()[1]) != taken.getsockname()[1]
 
 
 @pytest.mark.server
