@@ -112,6 +112,8 @@ def start_prefect_server(workspace: Workspace, port: int = PREFECT_PORT) -> Serv
     environment = {
         "PREFECT_HOME": str(workspace.prefect),
         "PREFECT_SERVER_UI_API_URL": f"{address}/api",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(workspace.prefect / "ui"),
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
