@@ -1,23 +1,23 @@
 """The judged model travels as one folder: to the local champion, to MLflow's registry, and back into an inspector."""
 
-import json
 import sys
-from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
+import cv2
 import mlflow.pyfunc
 import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 from tracking_inputs import StubInspector, calibration_log, calibration_of, enrolled, workspace_in
 
-from inspection.errors import CalibrationError, ReferenceSetError, TrackingError
-from inspection.recipe import EncoderChoice
-from pipeline import bundle as bundles
+from inspection.calibration import Binding, Policy, calibrate_scores
+from inspection.errors import CalibrationError, TrackingError
+from inspection.recipe import Recipe, RegistrationMethod
+from inspection.reference_set import load_reference_set
 from pipeline import outbox
-from pipeline.bundle import read_bundle, write_bundle
+from pipeline.bundle import write_bundle
 from pipeline.champions import keep_champion, read_champion
+from pipeline.enrolment import enrol_goldens
 from pipeline.tracking.connection import connected
 from pipeline.tracking.models import model_requirements, pull_champion, registered_name, set_champion, write_model
 from pipeline.tracking.runs import log_calibration
@@ -58,7 +58,7 @@ def _inspector(workspace, *, created_at=None, provisional=False, good=40):
 
 
 def _again(workspace):
-    return bundles.load_reference_set(workspace.references, "board")
+    return load_reference_set(workspace.references, "board")
 
 
 def _logged(workspace, tmp_path, created_at, good=40, **options):
@@ -77,109 +77,6 @@ def _champion(workspace):
 def _versions(workspace):
     with connected(workspace) as client:
         return client.search_model_versions(f"name = '{registered_name('board', 'default')}'")
-
-
-def test_bundle_reads_back_as_it_was(folder, inspector):
-    """Goldens, recipe, calibration and provenance survive the way through the folder."""
-    found = read_bundle(folder)
-    assert found.provenance == inspector.provenance
-    assert found.calibration == inspector.calibration
-    assert found.reference_set.digest == inspector.reference_set.digest
-    assert found.reference_set.recipe == inspector.reference_set.recipe
-    assert all(
-        np.array_equal(a, b)
-        for a, b in zip(found.reference_set.images(), inspector.reference_set.images(), strict=True)
-    )
-
-
-def test_bundle_needs_nothing_beside_it(folder, workspace, tmp_path):
-    """It is read after the references are gone and it was moved."""
-    workspace.references.rename(tmp_path / "gone")
-    moved = folder.rename(tmp_path / "moved")
-    assert len(read_bundle(moved).reference_set.images()) == 2
-
-
-def test_own_weights_travel_along(workspace, tmp_path):
-    """A weights file that the recipe names is in the bundle; where it lies changes no digest."""
-    weights = tmp_path / "own.safetensors"
-    weights.write_bytes(b"tensors")
-    reference_set = enrolled(workspace.references)
-    recipe = replace(reference_set.recipe, encoder=EncoderChoice(weights=str(weights)))
-    (reference_set.folder / "recipe.json").write_text(recipe.to_json())
-    inspector = _inspector(workspace)
-    folder = write_bundle(tmp_path / "bundle", inspector)
-    weights.unlink()
-    found = read_bundle(folder)
-    assert Path(found.reference_set.recipe.encoder.weights).read_bytes() == b"tensors"
-    assert found.reference_set.recipe.digest == inspector.provenance.recipe
-
-
-@pytest.mark.parametrize("name", ["calibration.json", "references/board/default/recipe.json", "goldens"])
-def test_altered_bundle_is_refused(folder, name):
-    """A changed byte in any file is found before anything is judged, and the file is named."""
-    path = folder / name if name != "goldens" else next(folder.glob("references/board/default/goldens/*"))
-    path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(ReferenceSetError, match=path.name):
-        read_bundle(folder)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', '{"format": 7}'])
-def test_damaged_manifest_is_refused(folder, text):
-    """A manifest that can't be read is a typed error that names what mends it."""
-    (folder / "manifest.json").write_text(text)
-    with pytest.raises(ReferenceSetError, match="calibrate"):
-        read_bundle(folder)
-
-
-def test_bundle_can_not_reach_outside_of_itself(folder):
-    """A manifest that names a file outside is refused."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["../secret"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ReferenceSetError, match="outside"):
-        read_bundle(folder)
-
-
-def test_file_that_was_slipped_in_is_refused(folder):
-    """A file that the manifest does not name is found."""
-    (folder / "weights.pkl").write_bytes(b"cos\nsystem\n")
-    with pytest.raises(ReferenceSetError, match=r"weights\.pkl"):
-        read_bundle(folder)
-
-
-@pytest.mark.usefixtures("stubbed")
-def test_another_encoder_is_an_error_not_a_verdict(folder, monkeypatch):
-    """Opened where another encoder is installed, a bundle says so instead of judging."""
-    monkeypatch.setattr("tracking_inputs.ENCODER", "f" * 12)
-    with pytest.raises(CalibrationError, match="encoder ffffffffffff"):
-        read_bundle(folder).open()
-
-
-def test_champion_is_kept_and_replaced_whole(workspace, folder, tmp_path):
-    """The local champion is the last one kept; a few older ones stay, and leftovers of a kill harm nothing."""
-    assert read_champion(workspace, "board", "default") is None
-    first = keep_champion(workspace, folder)
-    assert read_champion(workspace, "board", "default") == first
-    for good in range(41, 46):
-        second = keep_champion(workspace, write_bundle(tmp_path / str(good), _inspector(workspace, good=good)))
-    (workspace.champions / "board" / "default" / ".half-written").write_text("{")
-    assert read_champion(workspace, "board", "default") == second
-    assert second.digest != first.digest
-    assert sum(path.is_dir() for path in (workspace.champions / "board" / "default").iterdir()) == 3
-
-
-def test_kill_while_keeping_leaves_the_old_champion(workspace, folder, tmp_path, monkeypatch):
-    """Until the pointer is replaced, the old champion judges."""
-    first = keep_champion(workspace, folder)
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pipeline.champions._point", killed)
-    other = write_bundle(tmp_path / "other", _inspector(workspace, good=50))
-    with pytest.raises(KeyboardInterrupt):
-        keep_champion(workspace, other)
-    assert read_champion(workspace, "board", "default") == first
 
 
 def test_provisional_is_never_champion(workspace, tmp_path):
@@ -292,3 +189,40 @@ def test_model_waits_in_the_outbox_with_its_bundle(workspace, folder, inspector,
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert outbox.deliver(workspace).delivered == 1
     assert _champion(workspace).tags["calibration"] == inspector.calibration.digest
+
+
+@pytest.mark.slow
+def test_served_twin_is_the_twin_itself(workspace, tmp_path):
+    """The real inspector, from the registry and from the library: the same verdicts to the last digit."""
+    Inspector = pytest.importorskip("inspection.inspector").Inspector  # noqa: N806 - a class
+    frames = _enrol_drawn_parts(workspace, tmp_path)
+    reference_set = load_reference_set(workspace.references, "board")
+    provenance = Inspector(reference_set, calibration=None, cache=workspace.cache).provenance
+    binding = Binding(encoder=provenance.encoder, reference_set=provenance.reference_set, recipe=provenance.recipe)
+    calibration = calibrate_scores(np.linspace(0.5, 0.9, 40), np.array([0.1]), policy=Policy(), binding=binding)
+    inspector = Inspector(reference_set, calibration=calibration, cache=workspace.cache)
+    folder = write_bundle(tmp_path / "bundle", inspector)
+    log_calibration(workspace, calibration_log(calibration=calibration, bundle=folder))
+    with connected(workspace):
+        served = mlflow.pyfunc.load_model("models:/goldentwin.board.default@champion")
+    expected, kept = inspector.judge(frames), keep_champion(workspace, folder).open(cache=workspace.cache).judge(frames)
+    verdicts = served.predict(np.stack(frames))
+    assert (
+        [each["verdict"] for each in verdicts] == [each.verdict.value for each in expected] == [v.verdict for v in kept]
+    )
+    assert [each["similarity"] for each in verdicts] == [each.similarity for each in expected]
+    assert verdicts[0]["similarity"] > verdicts[-1]["similarity"]
+
+
+def _enrol_drawn_parts(workspace, folder):
+    """Enrol two textured pictures as goldens; give two frames, the second with a hole."""
+    generator = np.random.default_rng(7)
+    part = cv2.GaussianBlur(generator.integers(0, 255, (160, 160, 3), np.uint8), (0, 0), 2) * 2
+    pictures = [np.clip(part + generator.normal(0, 3, part.shape), 0, 255).astype(np.uint8) for _ in range(4)]
+    files = [folder / f"golden{number}.png" for number in range(2)]
+    for file, image in zip(files, pictures[:2], strict=True):
+        cv2.imwrite(str(file), image[:, :, ::-1])
+    recipe = Recipe(image_size=128, registration=RegistrationMethod.NONE)
+    enrol_goldens(workspace.references, product="board", files=files, recipe=recipe, added_by="test")
+    pictures[3][60:100, 60:100] = 255
+    return pictures[2:]

@@ -4,11 +4,8 @@ import csv
 import io
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -17,8 +14,7 @@ from tracking_inputs import batch_log, calibration_log, calibration_of, picture,
 
 from inspection.errors import TrackingError
 from inspection.verdicts import Provenance
-from pipeline import outbox, servers
-from pipeline.servers import free_port, running_servers, start_mlflow_server, wait_until_healthy
+from pipeline import outbox
 from pipeline.tracking import connection
 from pipeline.tracking.connection import connected, prepare_environment, tracking_uri
 from pipeline.tracking.logs import EvaluationLog
@@ -36,18 +32,6 @@ def workspace(home, tmp_path, monkeypatch):
 def _run(workspace, run_id):
     with connected(workspace) as client:
         return client.get_run(run_id)
-
-
-def _get(url):
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return answer.read()
-
-
-def _running(groups):
-    """Processes of these groups that still run; one that ended and was not asked for its status yet is none."""
-    table = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in table.splitlines()]
-    return [row for row in rows if int(row[0]) in groups and not row[1].startswith("Z")]
 
 
 def _runs(workspace):
@@ -238,77 +222,3 @@ def test_dead_server_is_a_typed_error(workspace, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9 can't be reached .* MLFLOW_TRACKING_URI"):
         log_batch(workspace, batch_log(tmp_path / "evidence"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_servers_end_with_the_command(tmp_path, number):
-    """Told to end, or its terminal closed, `goldentwin ui` takes its servers and their children along."""
-    program = (
-        "import pathlib, sys, time\n"
-        "from pipeline import servers\n"
-        "from pipeline.workspace import Workspace\n"
-        "folder = pathlib.Path(sys.argv[1])\n"
-        "def start(*_):\n"
-        "    command = ['sh', '-c', 'sleep 300 & wait']\n"
-        "    return servers._start('none', 'http://127.0.0.1:9', command, folder=folder, environment={})\n"
-        "servers.start_mlflow_server = servers.start_prefect_server = start\n"
-        "servers.wait_until_healthy = lambda _server: None\n"
-        "with servers.running_servers(Workspace(home=folder, references=folder)) as both:\n"
-        "    print(*(server.process.pid for server in both), flush=True)\n"
-        "    time.sleep(300)\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        groups = [int(word) for word in process.stdout.readline().split()]
-        process.send_signal(number)
-        process.wait(60)
-    assert len(groups) == 2
-    assert not _running(groups)
-
-
-def test_server_that_does_not_start_says_why(tmp_path):
-    """A server that ends at once is an error with the last lines of its log."""
-    command = [sys.executable, "-c", "print('port is haunted')"]
-    server = servers._start("MLflow", "http://127.0.0.1:9", command, folder=tmp_path, environment={})
-    with pytest.raises(servers.ServerError, match=r"(?s)ended.*port is haunted"):
-        wait_until_healthy(server, 20)
-
-
-def test_taken_port_is_passed_over():
-    """The next free port is taken."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert free_port(taken.getsockname()[1]) != taken.getsockname()[1]
-
-
-@pytest.mark.server
-@pytest.mark.slow
-def test_server_shows_what_was_logged_without_it(workspace, tmp_path, monkeypatch):
-    """Runs and pictures logged into the store are those of the server, and the other way round."""
-    evidence = tmp_path / "evidence"
-    without = log_batch(workspace, batch_log(evidence))
-    server = start_mlflow_server(workspace, 5000)
-    try:
-        wait_until_healthy(server)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-        through = log_batch(workspace, batch_log(evidence, batch="night-2"))
-        assert {run.info.run_id for run in _runs(workspace)} == {without, through}
-        for run_id in (without, through):
-            url = f"{server.address}/get-artifact?path=contact_sheet.jpg&run_uuid={run_id}"
-            assert _get(url) == (evidence / "sheet.jpg").read_bytes()
-        monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    finally:
-        server.stop()
-    assert {run.info.run_id for run in _runs(workspace)} == {without, through}
-    assert "contact_sheet.jpg" in _artifacts(_run(workspace, through))
-
-
-@pytest.mark.server
-@pytest.mark.slow
-def test_ui_servers_start_and_leave_nothing_running(workspace, monkeypatch):
-    """Both servers answer, beside a port that is taken, and are gone afterwards with their children."""
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    with running_servers(workspace) as (mlflow, prefect):
-        assert _get(f"{mlflow.address}/health") == b"OK"
-        assert _get(f"{prefect.address}/api/health") == b"true"
-        groups = [mlflow.process.pid, prefect.process.pid]
-    assert not _running(groups)
