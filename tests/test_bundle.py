@@ -16,8 +16,6 @@ from inspection.reference_set import load_reference_set
 from pipeline.bundle import read_bundle, write_bundle
 from pipeline.champions import keep_champion, read_champion
 
-IMAGES = np.stack([np.full((32, 48, 3), shade, np.uint8) for shade in (60, 250)])
-
 
 @pytest.fixture
 def workspace(home):
@@ -45,9 +43,9 @@ def stubbed(monkeypatch):
     monkeypatch.setitem(sys.modules, "inspection.inspector", module)
 
 
-def _inspector(workspace, *, created_at=None, provisional=False, good=40):
+def _inspector(workspace, *, good=40):
     reference_set = enrolled(workspace.references) if not workspace.references.exists() else _again(workspace)
-    calibration = calibration_of(reference_set, created_at=created_at, provisional=provisional, good=good)
+    calibration = calibration_of(reference_set, good=good)
     return StubInspector(reference_set, calibration=calibration)
 
 
