@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _POINTS: Final = 2048  # places of each level that take part: those with the strongest gradients
 _STILL: Final = 0.02  # pixels of the level: a step this small ends the iteration
 _TUKEY: Final = 4.685  # of the residuals' deviation; 95 % efficient on normal residuals
+_OUTLINE: Final = 1.0  # pixels of the coarsest level
 _MAD: Final = 1.4826  # median absolute deviation to standard deviation
 _COMMON: Final = 0.3  # of the golden that must be seen in the frame, or there is nothing to compare
 
@@ -33,6 +34,7 @@ class Template:
     def __init__(self, view: View, *, aspect: float) -> None:
         self.view = view
         self.aspect = aspect
+        self._outline = _outline(view.levels[LEVELS[0]])
         places = {side: _strongest(view.levels[side]) for side in LEVELS}
         self._points = {side: _points(places[side], side) for side in LEVELS}
         self._columns = {side: self._jacobian(view.levels[side], places[side]) for side in LEVELS}
@@ -59,6 +61,16 @@ class Template:
             return 0.0
         return _correlation(golden.ravel(), np.where(seen, moved, np.float32(0)).ravel(), seen.ravel())
 
+    def outline_agreement(self, frame: View, matrix: Matrix) -> float:
+        """The agreement of what is left when fine repetitions (a thread, a row of pins) are blurred away."""
+        side = LEVELS[0]
+        moved = moved_onto(frame.levels[side], rescaled(matrix, (CANVAS, CANVAS), (side, side)))
+        seen = moved == moved  # noqa: PLR0124 - false for NaN, and faster than isnan
+        if np.count_nonzero(seen) < _COMMON * seen.size:
+            return 0.0
+        blurred = _outline(np.where(seen, moved, np.float32(0))) * seen
+        return _correlation(self._outline.ravel(), blurred.ravel(), seen.ravel())
+
     def _jacobian(self, golden: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.float32]:
         """(N, 5): change of the grey value by dx, by dy and by turn, the grey value itself, and one."""
         side = golden.shape[0]
@@ -78,6 +90,10 @@ class Template:
         degrees = np.degrees(change[2] / side) if turns else 0.0
         dx, dy = np.clip(change[:2], -side / 8, side / 8)
         return turned(float(np.clip(degrees, -15, 15)), dx, dy, side=side, aspect=self.aspect)
+
+
+def _outline(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    return cv2.GaussianBlur(picture, (0, 0), _OUTLINE)  # type: ignore[return-value]
 
 
 def _strongest(golden: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -25,6 +25,7 @@ _FLOOR_FAR: Final = 0.45  # the same where any angle or a perspective was tried,
 _PREFERENCE: Final = 0.03  # agreement by which a far turn must beat the nearest one: a symmetric part stays as it lies
 _SETTLED: Final = 0.4  # pixels at the working size: a smaller displacement is not worth an interpolation
 _FLOOR_GOLDENS: Final = 0.5  # of the agreement that the goldens reach among themselves
+_LENIENT: Final = 0.6  # of the floors: never less, or another product would pass where the method does not fit
 _FEW: Final = 4  # goldens that tell the floor
 
 
@@ -91,12 +92,12 @@ class Registrar:
         elif len(goldens) > 1:
             pairs = list(zip(goldens, views, strict=True))[1 : _FEW + 1]
             reached = median(self._explicit(self._fitter, g, v, self._asked).agreement for g, v in pairs)
-            self._floor_factor = min(1.0, max(reached, 0.0) * _FLOOR_GOLDENS / _FLOOR)
+            self._floor_factor = float(np.clip(reached * _FLOOR_GOLDENS / _FLOOR, _LENIENT, 1.0))
 
     def _automatic(self, fitter: GoldenFitter, view: View) -> Registration:
         """Only where parts turn freely is a frame refused: elsewhere it can still be compared as it lies."""
         fit = choose(fitter, view, self._freedom)
-        refused = self._freedom is Freedom.TURNS and fit.agreement < _FLOOR
+        refused = self._freedom is Freedom.TURNS and fit.agreement < _FLOOR_FAR
         return self._registration(fit, accepted=not refused)
 
     def _explicit(self, fitter: GoldenFitter, frame: NDArray[np.uint8], view: View, method: RegistrationMethod) -> Fit:
@@ -112,12 +113,10 @@ class Registrar:
         start = near.matrix if found is None else found
         matrix = aligned(fitter.template.view, view, start)
         agreement = fitter.template.agreement(view, matrix, LEVELS[1])
-        lead = near.lead if found is None else 1.0
-        return Fit(matrix=matrix, agreement=agreement, method=RegistrationMethod.HOMOGRAPHY, lead=lead)
+        return Fit(matrix=matrix, agreement=agreement, method=RegistrationMethod.HOMOGRAPHY, anywhere=True)
 
     def _floor(self, fit: Fit) -> float:
-        near = self._asked is RegistrationMethod.SHIFT or fit.lead == 1.0
-        return (_FLOOR if near else _FLOOR_FAR) * self._floor_factor
+        return (_FLOOR_FAR if fit.anywhere else _FLOOR) * self._floor_factor
 
     def _registration(self, fit: Fit, *, accepted: bool) -> Registration:
         matrix = rescaled(fit.matrix, (CANVAS, CANVAS), self._shape[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 import scipy.fft
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 REACH: Final = 0.2  # of the side: the largest shift looked for
 _SIDE: Final = LEVELS[0]
+_APART: Final = 2.5  # pixels: a nearer peak is the same peak
 
 
 class ShiftSearch:
@@ -27,6 +29,7 @@ class ShiftSearch:
         self._spectrum = np.conj(scipy.fft.rfft2(view.levels[_SIDE] * self._fade))
         offsets = np.abs(scipy.fft.fftfreq(_SIDE)) <= REACH
         self._near = np.outer(offsets, offsets)
+        self.period = self._repetition()
 
     def candidates(self, picture: NDArray[np.float32], count: int) -> list[Matrix]:
         """The `count` highest peaks of the correlation as poses, frame to golden, in pixels of `CANVAS`.
@@ -36,6 +39,15 @@ class ShiftSearch:
         spectrum = scipy.fft.rfft2(picture * self._fade)
         surface = np.where(self._near, scipy.fft.irfft2(self._spectrum * spectrum, s=(_SIDE, _SIDE)), -np.inf)
         return [_pose(dx, dy) for dx, dy in _peaks(surface, count)]
+
+    def _repetition(self) -> tuple[int, int]:
+        """The shift (dx, dy) at the coarsest level after which the golden looks most like itself: a thread, a pitch."""
+        surface = scipy.fft.irfft2(np.abs(self._spectrum) ** 2, s=(_SIDE, _SIDE))
+        dx, dy = np.meshgrid(scipy.fft.fftfreq(_SIDE, 1 / _SIDE), scipy.fft.fftfreq(_SIDE, 1 / _SIDE))
+        higher = surface >= cv2.dilate(np.pad(surface, 1, mode="wrap"), np.ones((3, 3)))[1:-1, 1:-1]
+        apart = higher & self._near & (np.hypot(dx, dy) >= _APART)
+        row, column = np.unravel_index(int(np.where(apart, surface, -np.inf).argmax()), surface.shape)
+        return _signed(int(column)), _signed(int(row))
 
 
 def _peaks(surface: NDArray[np.float32], count: int) -> list[tuple[int, int]]:

@@ -1,0 +1,141 @@
+"""Compares every place of a frame with the goldens: two metrics, each in nuisance units, fused into one distance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from inspection.metric import choose_spread, fit_projection, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from inspection.engine import Descriptors
+
+BANK_ROWS = 2048
+"""Places kept per metric, however many goldens there are: what a frame costs must not grow with them."""
+DIMENSIONS = (64, 96)
+"""Dimensions kept of direction and intensity."""
+_CANDIDATE_ROWS = 16 * BANK_ROWS
+_SMALLEST_SCALE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenBank:
+    """One metric and the goldens' places in it.
+
+    `projection` (C, D) maps descriptors into the metric, `rows` (M, D) are the goldens' places there, and `scale` is
+    how far a harmless change moves the worst place of a golden: the unit of distance.
+    """
+
+    projection: torch.Tensor
+    rows: torch.Tensor
+    scale: float
+
+    def distances(self, descriptors: torch.Tensor) -> torch.Tensor:
+        """Distance of every place of (B, P, C) descriptors to its nearest golden place: (B, P), nuisance units."""
+        return _smoothed_distances(descriptors, self.projection, self.rows) / self.scale
+
+
+class Comparer:
+    """Set once with the goldens, ask for every frame."""
+
+    def __init__(self, banks: Sequence[GoldenBank], golden_distances: NDArray[np.float64]) -> None:
+        """Use `fit_comparer` to make one from goldens.
+
+        Args:
+            banks: the direction's and the intensity's bank.
+            golden_distances: what harmlessly changed goldens read when they are compared like frames.
+        """
+        self.banks = tuple(banks)
+        self.golden_distances = golden_distances
+
+    @torch.inference_mode()
+    def compare(self, descriptors: Descriptors) -> NDArray[np.float32]:
+        """Compare B described frames with the goldens.
+
+        Returns:
+            (B, g, g) float32 distances in nuisance units on the stride-8 grid; about 1 is harmless.
+        """
+        device = self.banks[0].rows.device
+        maps = []
+        for index in range(len(descriptors.direction)):  # one frame a product: its figures can't depend on the batch
+            parts = [torch.from_numpy(part).to(device) for part in descriptors.take(index)]
+            maps.append(fuse([bank.distances(part) for bank, part in zip(self.banks, parts, strict=True)]))
+        return torch.cat(maps).cpu().numpy()
+
+    def to(self, device: torch.device) -> Comparer:
+        """The same on another device."""
+        moved = [
+            GoldenBank(projection=b.projection.to(device), rows=b.rows.to(device), scale=b.scale) for b in self.banks
+        ]
+        return Comparer(moved, self.golden_distances)
+
+
+def fuse(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Bring the metrics' (B, P) distances together, as (B, g, g): a defect need show in one of them only."""
+    fused = torch.stack(list(maps)).amax(dim=0)
+    side = grid_side(fused.shape[1])
+    return fused.reshape(-1, side, side)
+
+
+def grid_side(places: int) -> int:
+    """Side of the square grid of `places`."""
+    return math.isqrt(places)
+
+
+def fit_comparer(goldens: Descriptors, changed: Sequence[Descriptors]) -> Comparer:
+    """Learn metric, bank and unit from G described goldens and, per golden, its described changed copies.
+
+    The first half of each golden's copies widens the bank, the second half tells the unit: with one golden against
+    the bank itself, with more against a bank of the *other* goldens only, as a new part would be.
+    """
+    with torch.inference_mode():
+        fitted = [
+            _fit_metric(torch.from_numpy(kind), [torch.from_numpy(c[index]) for c in changed], DIMENSIONS[index])
+            for index, kind in enumerate(goldens)
+        ]
+        read = fuse([maps for _, maps in fitted]).flatten(1).amax(dim=1)
+    return Comparer([bank for bank, _ in fitted], read.double().numpy())
+
+
+def _fit_metric(
+    goldens: torch.Tensor, changed: Sequence[torch.Tensor], dimensions: int
+) -> tuple[GoldenBank, torch.Tensor]:
+    """Give the bank, and the held-out copies' (B, P) distances in its units."""
+    projection = fit_projection(goldens, changed, dimensions)
+    half = len(changed[0]) // 2
+    widened = [
+        torch.cat([golden[None], copies[:half]]) @ projection for golden, copies in zip(goldens, changed, strict=True)
+    ]  # per golden (1 + half, P, D)
+    rows = _bank_rows(widened)
+    held_out = []
+    for index, copies in enumerate(changed):
+        others = [w for other, w in enumerate(widened) if other != index]
+        held_out.append(_smoothed_distances(copies[half:], projection, _bank_rows(others) if others else rows))
+    distances = torch.cat(held_out)
+    scale = max(float(distances.amax(dim=1).mean()), _SMALLEST_SCALE)
+    return GoldenBank(projection=projection, rows=rows, scale=scale), distances / scale
+
+
+def _bank_rows(widened: Sequence[torch.Tensor]) -> torch.Tensor:
+    rows = torch.cat([part.flatten(0, 1) for part in widened])
+    if len(rows) > _CANDIDATE_ROWS:
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_CANDIDATE_ROWS]]
+    return rows[choose_spread(rows, BANK_ROWS)].contiguous()
+
+
+def _smoothed_distances(descriptors: torch.Tensor, projection: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """(B, P) distances to the nearest row, averaged over 3x3 places: one odd place alone is noise."""
+    batch, places, _ = descriptors.shape
+    side = grid_side(places)
+    squared, _ = nearest((descriptors @ projection).flatten(0, 1), rows)
+    grid = squared.sqrt().view(batch, 1, side, side)
+    return functional.avg_pool2d(functional.pad(grid, (1, 1, 1, 1), mode="replicate"), 3, 1).flatten(1)

@@ -1,0 +1,136 @@
+"""Where the encoder runs: ONNX Runtime on the CPU, torch on CUDA. One seam; the descriptors are the same."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from inspection.encoder import DescriptorNetwork, encoder_digest, load_encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import onnxruntime
+    from numpy.typing import NDArray
+
+    from inspection.recipe import EncoderChoice
+
+_OPSET = 17
+
+
+class EngineChoice(StrEnum):
+    """`auto` takes CUDA where there is a device and ONNX Runtime otherwise; `torch` is eager torch on the CPU."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+    TORCH = "torch"
+    CUDA = "cuda"
+
+
+class Descriptors(NamedTuple):
+    """What the encoder says of B images: (B, P, ·) float32 each, P = (S / 8)^2 places row by row."""
+
+    direction: NDArray[np.float32]
+    intensity: NDArray[np.float32]
+
+    def take(self, index: int) -> Descriptors:
+        """Those of one image, still with the leading axis."""
+        return Descriptors(self.direction[index : index + 1], self.intensity[index : index + 1])
+
+
+class Engine(Protocol):
+    """Runs the encoder."""
+
+    name: str
+    device: torch.device
+
+    def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
+        """Describe (S, S, 3) uint8 RGB images."""
+
+
+class OnnxEngine:
+    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, named by the encoder's digest."""
+
+    name = "onnx"
+    device = torch.device("cpu")
+
+    def __init__(self, choice: EncoderChoice, *, cache: Path, threads: int | None = None) -> None:
+        path = cache / f"encoder-{encoder_digest(choice)}.onnx"
+        if not path.exists():
+            export_onnx(load_encoder(choice), path)
+        self._session = open_session(path.read_bytes(), threads=threads)
+
+    def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
+        """One image a call: batches gain nothing on the CPU, and a frame's verdict can't depend on its batch."""
+        outputs = [self._session.run(None, {"images": image[None]}) for image in images]
+        return Descriptors(*(np.concatenate(column) for column in zip(*outputs, strict=True)))
+
+
+class TorchEngine:
+    """Eager torch, on the CPU or on CUDA (channels last, whole batches)."""
+
+    def __init__(self, choice: EncoderChoice, *, device: str) -> None:
+        self.name = "cuda" if device.startswith("cuda") else "torch"
+        self.device = torch.device(device)
+        self._network = load_encoder(choice).to(self.device)
+
+    @torch.inference_mode()
+    def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
+        """Encode the whole batch at once."""
+        batch = torch.from_numpy(np.stack(images)).to(self.device)
+        direction, intensity = self._network(batch)
+        return Descriptors(direction.float().cpu().numpy(), intensity.float().cpu().numpy())
+
+
+def open_engine(choice: EncoderChoice, *, engine: str, cache: Path) -> Engine:
+    """Open the engine named, or the best one here for `auto`.
+
+    Raises:
+        WeightsError: the encoder's weights are missing or don't fit.
+        ValueError: `engine` is no engine's name.
+    """
+    kind = EngineChoice(engine)
+    if kind is EngineChoice.AUTO:
+        kind = EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
+    if kind is EngineChoice.ONNX:
+        return OnnxEngine(choice, cache=cache)
+    return TorchEngine(choice, device="cuda" if kind is EngineChoice.CUDA else "cpu")
+
+
+def export_onnx(network: DescriptorNetwork, path: Path, *, side: int = 256) -> None:
+    """Write the network as ONNX with free batch and image size; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    axes = {
+        "images": {0: "batch", 1: "side", 2: "side"},
+        "direction": {0: "batch", 1: "places"},
+        "intensity": {0: "batch", 1: "places"},
+    }
+    torch.onnx.export(
+        network,
+        (example,),
+        str(partial),
+        dynamo=False,
+        opset_version=_OPSET,
+        input_names=["images"],
+        output_names=["direction", "intensity"],
+        dynamic_axes=axes,
+    )
+    partial.replace(path)
+
+
+def open_session(model: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open an ONNX Runtime session on the CPU with `threads` threads (all cores when None)."""
+    import onnxruntime  # noqa: PLC0415 - slow to import, and not needed on CUDA
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,147 @@
+"""The goldens made ready: registered onto the first, described, and compared among themselves; once, then from disk."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from inspection.comparison import Comparer, GoldenBank, fit_comparer
+from inspection.engine import Descriptors, Engine
+from inspection.nuisance import draw_nuisances
+from inspection.quality import FrameQuality, measure_quality
+from inspection.recipe import digest_of
+from inspection.registration import Registrar, warp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+COMPARISON_VERSION = 1
+"""To be raised whenever the same goldens would give other distances."""
+_COPIES_IN_ALL = 64
+_MOST_COPIES = 12
+_DESCRIBED_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenModel:
+    """What judging needs of the goldens: the comparer and their own quality figures, as delivered."""
+
+    comparer: Comparer
+    qualities: tuple[FrameQuality, ...]
+
+
+def working_image(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Bring an RGB uint8 (H, W, 3) image to the working size (side, side, 3)."""
+    if image.shape[:2] == (side, side):
+        return image
+    shrinks = image.shape[0] >= side and image.shape[1] >= side
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (side, side), interpolation=interpolation).astype(np.uint8, copy=False)
+
+
+def aligned(image: NDArray[np.uint8], registrar: Registrar) -> NDArray[np.uint8]:
+    """Bring a working image onto the first golden, or leave it as it lies where it can't be registered."""
+    registration = registrar.register(image)
+    if not registration.accepted:
+        return image
+    return warp(image, registration.matrix, (image.shape[1], image.shape[0]))
+
+
+def make_golden_model(
+    images: Sequence[NDArray[np.uint8]], *, side: int, engine: Engine, registrar: Registrar
+) -> GoldenModel:
+    """Describe the goldens and harmlessly changed copies of them, and learn the comparison from both.
+
+    Args:
+        images: the goldens as delivered, RGB uint8.
+        side: the working size.
+        engine: runs the encoder; always the CPU's, so that the model is the same wherever it is made.
+        registrar: set with these goldens at the working size.
+    """
+    working = [working_image(image, side) for image in images]
+    placed = [working[0], *(aligned(image, registrar) for image in working[1:])]
+    count = max(2, min(_MOST_COPIES, _COPIES_IN_ALL // len(placed)))
+    copies = [
+        describe(engine, [aligned(copy, registrar) for copy in draw_nuisances(golden, count=count, seed=index)])
+        for index, golden in enumerate(placed)
+    ]
+    comparer = fit_comparer(describe(engine, placed), copies)
+    return GoldenModel(comparer=comparer, qualities=tuple(measure_quality(image) for image in images))
+
+
+def golden_distances(images: Sequence[NDArray[np.uint8]], engine: Engine, comparer: Comparer) -> NDArray[np.float64]:
+    """How far each golden is from each other one alone: (G, G) in nuisance units, 0 on the diagonal.
+
+    Args:
+        images: the goldens at the working size, aligned.
+        engine: runs the encoder.
+        comparer: the goldens' own, whose metrics are used.
+    """
+    described = describe(engine, images)
+    distances = np.zeros((len(images), len(images)))
+    for index in range(len(images)):
+        single = [
+            GoldenBank(projection=b.projection, rows=torch.from_numpy(kind[index]) @ b.projection, scale=b.scale)
+            for b, kind in zip(comparer.banks, described, strict=True)
+        ]
+        maps = Comparer(single, comparer.golden_distances).compare(described)
+        distances[:, index] = maps.reshape(len(images), -1).max(axis=1)
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def describe(engine: Engine, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
+    """Describe any number of working images, a few at a time."""
+    parts = [engine.describe(images[at : at + _DESCRIBED_AT_ONCE]) for at in range(0, len(images), _DESCRIBED_AT_ONCE)]
+    return Descriptors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def model_path(cache: Path, *, encoder: str, reference_set: str, recipe: str) -> Path:
+    """Where the model of these digests is kept."""
+    return cache / f"goldens-{digest_of([COMPARISON_VERSION, encoder, reference_set, recipe])}.npz"
+
+
+def save_golden_model(path: Path, model: GoldenModel) -> None:
+    """Keep the model; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[np.generic]] = {"golden_distances": model.comparer.golden_distances}
+    for index, bank in enumerate(model.comparer.banks):
+        arrays[f"projection{index}"] = bank.projection.numpy()
+        arrays[f"rows{index}"] = bank.rows.numpy()
+    arrays["scales"] = np.array([bank.scale for bank in model.comparer.banks])
+    arrays["qualities"] = np.array([[q.brightness, q.focus, q.contrast, q.width, q.height] for q in model.qualities])
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    partial.replace(path)
+
+
+def load_golden_model(path: Path) -> GoldenModel | None:
+    """Read a kept model back; None where there is none, or it can't be read and is to be made anew."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            banks = [
+                GoldenBank(
+                    projection=torch.from_numpy(arrays[f"projection{index}"]),
+                    rows=torch.from_numpy(arrays[f"rows{index}"]),
+                    scale=float(scale),
+                )
+                for index, scale in enumerate(arrays["scales"])
+            ]
+            comparer = Comparer(banks, arrays["golden_distances"])
+            return GoldenModel(comparer=comparer, qualities=tuple(_quality(row) for row in arrays["qualities"]))
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _quality(row: NDArray[np.float64]) -> FrameQuality:
+    brightness, focus, contrast, width, height = (float(value) for value in row)
+    return FrameQuality(brightness=brightness, focus=focus, contrast=contrast, width=int(width), height=int(height))

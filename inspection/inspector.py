@@ -1,0 +1,288 @@
+"""The one function that judges a frame, in batch, stream, evaluation and served model alike."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inspection.calibration import Binding, Calibration, distance_of, similarity_of
+from inspection.decision import (
+    find_regions,
+    image_distance,
+    judge_similarity,
+    sensitivity_map,
+    similarity_map,
+    spread_to_pixels,
+)
+from inspection.encoder import encoder_digest
+from inspection.engine import OnnxEngine, open_engine
+from inspection.golden_model import (
+    GoldenModel,
+    aligned,
+    golden_distances,
+    load_golden_model,
+    make_golden_model,
+    model_path,
+    save_golden_model,
+    working_image,
+)
+from inspection.quality import FrameQuality, QualityGate, measure_quality
+from inspection.registration import Registrar, Registration, warp
+from inspection.registration.outcome import seen
+from inspection.verdicts import Judgement, Provenance, Reason, Region, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from inspection.engine import Engine
+    from inspection.reference_set import ReferenceSet
+
+_LEAST_SEEN = 0.7  # share of the inspected places that a frame must show; a part turned by 45 degrees shows 0.83
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedFrame:
+    """A frame on the golden's coordinates, or the reason why it can't be brought there.
+
+    `image` is RGB uint8 (S, S, 3); `matrix` (3, 3) maps pixels of the delivered frame to pixels of the first golden,
+    `to_frame` working pixels to pixels of the delivered frame; `weights` (S, S) float32 are the places' sensitivities.
+    """
+
+    quality: FrameQuality
+    milliseconds: float
+    problem: str | None = None
+    registration: Registration | None = None
+    image: NDArray[np.uint8] | None = None
+    weights: NDArray[np.float32] | None = None
+    matrix: NDArray[np.float64] | None = None
+    to_frame: NDArray[np.float64] | None = None
+
+
+class Inspector:
+    """Judges frames of one product and view. Set once with goldens and calibration, ask for every frame.
+
+    Args:
+        reference_set: the goldens and the recipe.
+        calibration: chooses the threshold; without one every frame is CANNOT_INSPECT, though compared.
+        cache: where the exported encoder and the goldens' features are kept; a temporary folder when None.
+        engine: `auto`, `onnx`, `torch` or `cuda`.
+
+    Raises:
+        WeightsError: the encoder's weights are missing or don't fit.
+        ReferenceSetError: a golden was altered since it was enrolled.
+        NotCalibratedError: the calibration is bound to another encoder, reference set or recipe.
+    """
+
+    def __init__(
+        self,
+        reference_set: ReferenceSet,
+        *,
+        calibration: Calibration | None = None,
+        cache: Path | None = None,
+        engine: str = "auto",
+    ) -> None:
+        recipe = reference_set.recipe
+        self.reference_set = reference_set
+        self.calibration = calibration
+        self.binding = Binding(
+            encoder=encoder_digest(recipe.encoder), reference_set=reference_set.digest, recipe=recipe.digest
+        )
+        if calibration is not None:
+            calibration.check(self.binding)
+        self._cache = cache or Path(gettempdir()) / "goldentwin-cache"
+        self._side = recipe.image_size
+        images = reference_set.images()
+        self._golden_size = (images[0].shape[1], images[0].shape[0])
+        self._working = [working_image(image, self._side) for image in images]
+        self._registrar = Registrar(
+            self._working, recipe.registration, aspect=self._golden_size[0] / self._golden_size[1]
+        )
+        self._engine = open_engine(recipe.encoder, engine=engine, cache=self._cache)
+        self._model = self._golden_model(images)
+        self._comparer = self._model.comparer.to(self._engine.device)
+        self._gate = QualityGate(self._model.qualities, recipe.quality)
+        self._sensitivity = sensitivity_map(self._side, reference_set.roi(), recipe.regions)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The hashes that verdicts of this inspector rest on."""
+        return Provenance(
+            encoder=self.binding.encoder,
+            reference_set=self.binding.reference_set,
+            recipe=self.binding.recipe,
+            calibration=self.calibration.digest if self.calibration else None,
+        )
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine in use."""
+        return self._engine.name
+
+    @property
+    def golden_similarities(self) -> NDArray[np.float64]:
+        """What harmlessly changed goldens read when compared with the other goldens: the provisional sample."""
+        return np.array([similarity_of(distance) for distance in self._model.comparer.golden_distances])
+
+    def golden_distances(self) -> NDArray[np.float64]:
+        """Distance of each golden from each other one alone, (G, G), for the audit."""
+        placed = [self._working[0], *(aligned(image, self._registrar) for image in self._working[1:])]
+        return golden_distances(placed, self._engine, self._model.comparer)
+
+    def judge(self, images: Sequence[NDArray[np.uint8]]) -> list[Judgement]:
+        """Judge frames, RGB uint8 (H, W, 3) as delivered, each by itself: a verdict does not depend on its batch."""
+        return self.judge_prepared([self.prepare(image) for image in images])
+
+    def prepare(self, image: NDArray[np.uint8]) -> PreparedFrame:
+        """Quality gate and registration; safe to call from several threads at once."""
+        started = time.perf_counter()
+        quality = measure_quality(image)
+        problem = self._gate.problem(quality)
+        if problem:
+            return PreparedFrame(quality=quality, problem=problem, milliseconds=_since(started))
+        working = working_image(image, self._side)
+        registration = self._registrar.register(working)
+        weights = self._weights(registration)
+        problem = None if registration.accepted else _not_registered(registration)
+        if problem is None and weights is not None and self._shown(weights) < _LEAST_SEEN:
+            problem = f"{Reason.NOT_REGISTERED.value}: the frame shows only {self._shown(weights):.0%} of the part"
+        shrink = _scaling((image.shape[1], image.shape[0]), (self._side, self._side))
+        enlarge = _scaling((self._side, self._side), self._golden_size)
+        return PreparedFrame(
+            quality=quality,
+            problem=problem,
+            registration=registration,
+            image=warp(working, registration.matrix, (self._side, self._side)),
+            weights=weights,
+            matrix=enlarge @ registration.matrix @ shrink,
+            to_frame=np.asarray(np.linalg.inv(registration.matrix @ shrink), dtype=np.float64),
+            milliseconds=_since(started),
+        )
+
+    def judge_prepared(self, frames: Sequence[PreparedFrame]) -> list[Judgement]:
+        """Encode, compare and decide."""
+        fit = [frame for frame in frames if frame.problem is None and frame.image is not None]
+        started = time.perf_counter()
+        grids = iter(self._compared(fit))
+        share = _since(started) / max(len(fit), 1)
+        return [
+            self._refused(frame) if frame.problem is not None else self._decided(frame, next(grids), share)
+            for frame in frames
+        ]
+
+    def _compared(self, frames: Sequence[PreparedFrame]) -> list[NDArray[np.float32]]:
+        images = [frame.image for frame in frames if frame.image is not None]
+        return list(self._comparer.compare(self._engine.describe(images))) if images else []
+
+    def _decided(self, frame: PreparedFrame, grid: NDArray[np.float32], share: float) -> Judgement:
+        started = time.perf_counter()
+        distances = spread_to_pixels(grid, self._side, frame.weights)
+        distance = image_distance(distances)
+        similarity = similarity_of(distance)
+        calibration = self.calibration
+        verdict, reason = Verdict.CANNOT_INSPECT, self._uncalibrated
+        regions: tuple[Region, ...] = ()
+        if calibration is not None:
+            verdict, reason = judge_similarity(similarity, calibration.threshold), ""
+            regions = self._regions(frame, distances, calibration) if verdict is Verdict.FLAG else ()
+        return Judgement(
+            verdict=verdict,
+            reason=reason or None,
+            similarity=similarity,
+            distance=distance,
+            threshold=calibration.threshold if calibration else None,
+            provisional=calibration.provisional if calibration else False,
+            regions=regions,
+            provenance=self.provenance,
+            milliseconds=frame.milliseconds + share + _since(started),
+            similarity_map=similarity_map(distances),
+            matrix=frame.matrix,
+            brightness=frame.quality.brightness,
+            focus=frame.quality.focus,
+            registration_quality=frame.registration.quality if frame.registration else None,
+        )
+
+    def _regions(
+        self, frame: PreparedFrame, distances: NDArray[np.float32], calibration: Calibration
+    ) -> tuple[Region, ...]:
+        if frame.to_frame is None:
+            return ()
+        size = (frame.quality.width, frame.quality.height)
+        return find_regions(distances, distance_of(calibration.threshold), frame.to_frame, size)
+
+    def _refused(self, frame: PreparedFrame) -> Judgement:
+        calibration = self.calibration
+        return Judgement(
+            verdict=Verdict.CANNOT_INSPECT,
+            reason=frame.problem,
+            similarity=None,
+            distance=None,
+            threshold=calibration.threshold if calibration else None,
+            provisional=calibration.provisional if calibration else False,
+            regions=(),
+            provenance=self.provenance,
+            milliseconds=frame.milliseconds,
+            matrix=None,
+            brightness=frame.quality.brightness,
+            focus=frame.quality.focus,
+            registration_quality=frame.registration.quality if frame.registration else None,
+        )
+
+    @cached_property
+    def _uncalibrated(self) -> str:
+        reference_set = self.reference_set
+        return (
+            f"{Reason.NOT_CALIBRATED.value}: no calibration is bound to the current encoder, goldens and recipe; "
+            f"run `goldentwin calibrate {reference_set.product} --view {reference_set.view} --labelled DIR`"
+        )
+
+    def _weights(self, registration: Registration) -> NDArray[np.float32] | None:
+        """Sensitivities of the places, 0 where the frame shows nothing of the golden."""
+        if np.array_equal(registration.matrix, np.eye(3)):
+            return self._sensitivity
+        shown = seen(registration.matrix, (self._side, self._side)).astype(np.float32)
+        return shown if self._sensitivity is None else shown * self._sensitivity
+
+    def _shown(self, weights: NDArray[np.float32]) -> float:
+        """Share of the places to inspect that the frame shows."""
+        inspected = weights.size if self._sensitivity is None else int(np.count_nonzero(self._sensitivity))
+        return float(np.count_nonzero(weights) / max(inspected, 1))
+
+    def _golden_model(self, images: Sequence[NDArray[np.uint8]]) -> GoldenModel:
+        """From the cache, or made anew on the CPU's engine, so that every machine makes the same."""
+        binding = self.binding
+        path = model_path(
+            self._cache, encoder=binding.encoder, reference_set=binding.reference_set, recipe=binding.recipe
+        )
+        model = load_golden_model(path)
+        if model is None:
+            on_cpu = isinstance(self._engine, OnnxEngine)
+            choice = self.reference_set.recipe.encoder
+            engine: Engine = self._engine if on_cpu else OnnxEngine(choice, cache=self._cache)
+            model = make_golden_model(images, side=self._side, engine=engine, registrar=self._registrar)
+            save_golden_model(path, model)
+        return model
+
+
+def _not_registered(registration: Registration) -> str:
+    return (
+        f"{Reason.NOT_REGISTERED.value}: the part is not where the goldens have it "
+        f"({registration.method.value}, quality {registration.quality:.2f})"
+    )
+
+
+def _scaling(source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
+    """The matrix by which `cv2.resize` maps pixel centres of a (width, height) picture to another size."""
+    x, y = target[0] / source[0], target[1] / source[1]
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
