@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -112,16 +113,18 @@ def export_onnx(network: DescriptorNetwork, path: Path, *, side: int = 256) -> N
         "direction": {0: "batch", 1: "places"},
         "intensity": {0: "batch", 1: "places"},
     }
-    torch.onnx.export(
-        network,
-        (example,),
-        str(partial),
-        dynamo=False,
-        opset_version=_OPSET,
-        input_names=["images"],
-        output_names=["direction", "intensity"],
-        dynamic_axes=axes,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter says that it is the old one, and that sizes were traced
+        torch.onnx.export(
+            network,
+            (example,),
+            str(partial),
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=["images"],
+            output_names=["direction", "intensity"],
+            dynamic_axes=axes,
+        )
     partial.replace(path)
 
 

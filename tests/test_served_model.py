@@ -204,7 +204,8 @@ def test_served_twin_is_the_twin_itself(workspace, tmp_path):
     folder = write_bundle(tmp_path / "bundle", inspector)
     log_calibration(workspace, calibration_log(calibration=calibration, bundle=folder))
     with connected(workspace):
-        served = mlflow.pyfunc.load_model("models:/goldentwin.board.default@champion")
+        name = "models:/goldentwin.board.default@champion"
+        served = mlflow.pyfunc.load_model(name, model_config={"engine": "onnx"})
     expected, kept = inspector.judge(frames), keep_champion(workspace, folder).open(cache=workspace.cache).judge(frames)
     verdicts = served.predict(np.stack(frames))
     assert (

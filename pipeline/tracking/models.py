@@ -104,6 +104,7 @@ def write_model(bundle: Path, folder: Path) -> None:
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"bundle": str(bundle)},
             signature=_signature(),
+            model_config={"engine": "auto"},
             pip_requirements=model_requirements(),
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +31,14 @@ class JudgedModel(PythonModel):
     _skip_type_hint_validation = True  # MLflow would warn of missing hints; the model's signature holds callers to it
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Open the bundle among the model's artifacts, every file held to its hash."""
+        """Open the bundle among the model's artifacts, every file held to its hash.
+
+        The encoder's export and the goldens' features are made anew in a folder that nobody else writes to.
+        """
         engine = (context.model_config or {}).get("engine", "auto")
-        self.inspector = read_bundle(Path(context.artifacts["bundle"])).open(engine=engine)
+        bundle = read_bundle(Path(context.artifacts["bundle"]))
+        with TemporaryDirectory(prefix="goldentwin-") as cache:
+            self.inspector = bundle.open(cache=Path(cache), engine=engine)
 
     def predict(
         self,
