@@ -56,8 +56,8 @@ class PreparedFrame:
     `to_frame` working pixels to pixels of the delivered frame; `weights` (S, S) float32 are the places' sensitivities.
     """
 
-    quality: FrameQuality
     milliseconds: float
+    quality: FrameQuality | None = None
     problem: str | None = None
     registration: Registration | None = None
     image: NDArray[np.uint8] | None = None
@@ -100,6 +100,7 @@ class Inspector:
         self._cache = cache or Path(gettempdir()) / "goldentwin-cache"
         self._side = recipe.image_size
         images = reference_set.images()
+        self.first_golden = images[0]
         self._golden_size = (images[0].shape[1], images[0].shape[0])
         self._working = [working_image(image, self._side) for image in images]
         self._registrar = Registrar(
@@ -204,15 +205,15 @@ class Inspector:
             milliseconds=frame.milliseconds + share + _since(started),
             similarity_map=similarity_map(distances),
             matrix=frame.matrix,
-            brightness=frame.quality.brightness,
-            focus=frame.quality.focus,
+            brightness=frame.quality.brightness if frame.quality else None,
+            focus=frame.quality.focus if frame.quality else None,
             registration_quality=frame.registration.quality if frame.registration else None,
         )
 
     def _regions(
         self, frame: PreparedFrame, distances: NDArray[np.float32], calibration: Calibration
     ) -> tuple[Region, ...]:
-        if frame.to_frame is None:
+        if frame.to_frame is None or frame.quality is None:
             return ()
         size = (frame.quality.width, frame.quality.height)
         return find_regions(distances, distance_of(calibration.threshold), frame.to_frame, size)
@@ -229,9 +230,8 @@ class Inspector:
             regions=(),
             provenance=self.provenance,
             milliseconds=frame.milliseconds,
-            matrix=None,
-            brightness=frame.quality.brightness,
-            focus=frame.quality.focus,
+            brightness=frame.quality.brightness if frame.quality else None,
+            focus=frame.quality.focus if frame.quality else None,
             registration_quality=frame.registration.quality if frame.registration else None,
         )
 

@@ -1,0 +1,243 @@
+"""A night's batch: plan what is not judged yet, judge it chunk by chunk, summarise; every step may be done again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from inspection.errors import CalibrationError, UnreadableImageError
+from inspection.overlay import contact_sheet, draw_strip
+from inspection.recipe import digest_of
+from inspection.verdicts import Provenance, Verdict
+from pipeline.durable import write_bytes
+from pipeline.evidence import write_evidence
+from pipeline.inspecting import inspect_frames
+from pipeline.opening import keep_inspector
+from pipeline.outbox import post
+from pipeline.reading import FrameFile, list_frames, read_bytes
+from pipeline.records import VerdictRecords
+from pipeline.tracking.batch_log import BatchLog
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from inspection.inspector import Inspector
+    from pipeline.frames import FrameVerdict
+
+ON_CONTACT_SHEET = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """What is to be judged: `chunks` of frames without a verdict on the grounds of `provenance`.
+
+    `batch` is the same for the same frames and grounds, so that a batch that was killed and run again is one batch.
+    `total` counts all frames found, also those judged before.
+    """
+
+    workspace: Workspace
+    product: str
+    view: str
+    engine: str
+    batch: str
+    chunks: tuple[tuple[FrameFile, ...], ...]
+    total: int
+    provenance: Provenance
+    provisional: bool
+    started_at: datetime
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkResult:
+    """How many frames of a chunk got which verdict, and how long it took."""
+
+    counts: dict[Verdict, int]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSummary:
+    """What a batch found, also what interrupted runs of it found before. `flagged` rows come worst first."""
+
+    batch: str
+    product: str
+    view: str
+    counts: dict[Verdict, int]
+    seconds: float
+    flagged: tuple[dict[str, Any], ...]
+    contact_sheet: Path | None
+    provenance: Provenance
+    provisional: bool
+    tracked: bool
+
+
+def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
+    workspace: Workspace,
+    product: str,
+    view: str,
+    frames: Path | Sequence[Path],
+    *,
+    chunk_size: int = 64,
+    engine: str = "auto",
+) -> BatchPlan:
+    """List the frames that have no verdict yet on the current grounds, in chunks.
+
+    Raises:
+        NotEnrolledError: the product and view have no goldens.
+        CalibrationError: there is no calibration at all, so that no frame could be judged.
+        UnreadableImageError: the folder of frames does not exist.
+    """
+    sources = [frames] if isinstance(frames, Path) else list(frames)
+    for source in sources:
+        if not source.exists() and not source.is_symlink():
+            message = f"{source} does not exist; name a folder of frames"
+            raise UnreadableImageError(message)
+    inspector = keep_inspector(workspace, product, view, engine=engine)
+    calibration = inspector.calibration
+    if calibration is None:
+        message = (
+            f"{product}/{view} has no calibration bound to its current goldens and recipe; "
+            f"run `goldentwin calibrate {product} --view {view} --labelled DIR`"
+        )
+        raise CalibrationError(message)
+    files = list_frames(sources)
+    left = _not_judged(workspace, inspector, files)
+    return BatchPlan(
+        workspace=workspace,
+        product=product,
+        view=view,
+        engine=engine,
+        batch=_batch_id(inspector, sources, files),
+        chunks=tuple(tuple(left[at : at + chunk_size]) for at in range(0, len(left), chunk_size)),
+        total=len(files),
+        provenance=inspector.provenance,
+        provisional=calibration.provisional,
+        started_at=datetime.now(UTC),
+        source=", ".join(map(str, sources)),
+    )
+
+
+def judge_chunk(plan: BatchPlan, chunk: Sequence[FrameFile]) -> ChunkResult:
+    """Judge one chunk and record it in one transaction; judging it again changes nothing.
+
+    Raises:
+        CalibrationError: goldens, recipe or calibration changed since the batch was planned.
+        RecordsError: the verdicts can't be recorded.
+        OSError: the disk is full.
+    """
+    started = time.monotonic()
+    inspector = keep_inspector(plan.workspace, plan.product, plan.view, engine=plan.engine)
+    if inspector.provenance != plan.provenance:
+        message = f"goldens, recipe or calibration of {plan.product}/{plan.view} changed; run the batch again"
+        raise CalibrationError(message)
+    evidence: dict[str, Path] = {}
+    judged = list(_with_evidence(plan, inspector, chunk, evidence))
+    with VerdictRecords(plan.workspace.records_url) as records:
+        records.add(judged, batch=plan.batch, evidence=evidence)
+    counts = dict.fromkeys(Verdict, 0)
+    for verdict in judged:
+        counts[verdict.judgement.verdict] += 1
+    return ChunkResult(counts=counts, seconds=time.monotonic() - started)
+
+
+def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
+    """Count the batch's verdicts, draw the contact sheet of flagged parts and post the batch to MLflow."""
+    with VerdictRecords(plan.workspace.records_url) as records:
+        rows = records.rows(product=plan.product, view=plan.view, batch=plan.batch)
+    flagged = [row for row in rows if row["verdict"] == Verdict.FLAG]
+    sheet = _contact_sheet(plan, flagged)
+    log = BatchLog(
+        product=plan.product,
+        view=plan.view,
+        batch=plan.batch,
+        started_at=plan.started_at,
+        seconds=seconds,
+        provenance=plan.provenance,
+        provisional=plan.provisional,
+        rows=rows,
+        evidence_folder=plan.workspace.home,
+        contact_sheet=sheet,
+        settings={"frames": plan.source, "engine": plan.engine},
+    )
+    return BatchSummary(
+        batch=plan.batch,
+        product=plan.product,
+        view=plan.view,
+        counts={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in Verdict},
+        seconds=seconds,
+        flagged=tuple(flagged),
+        contact_sheet=sheet,
+        provenance=plan.provenance,
+        provisional=plan.provisional,
+        tracked=post(plan.workspace, log) if rows else False,
+    )
+
+
+def _not_judged(workspace: Workspace, inspector: Inspector, files: Sequence[FrameFile]) -> list[FrameFile]:
+    """Frames without a verdict; one whose name was judged counts as judged only while its bytes are the same."""
+    reference_set = inspector.reference_set
+    names = [file.frame for file in files]
+    with VerdictRecords(workspace.records_url) as records:
+        judged = records.judged(reference_set.product, reference_set.view, inspector.provenance, frames=names)
+    known = {frame for frame, _ in judged}
+    return [file for file in files if file.frame not in known or (file.frame, _sha256(file)) not in judged]
+
+
+def _sha256(file: FrameFile) -> str:
+    data, problem = read_bytes(file.path)
+    return "" if problem else hashlib.sha256(data).hexdigest()
+
+
+def _batch_id(inspector: Inspector, sources: Sequence[Path], files: Sequence[FrameFile]) -> str:
+    places = [str(source.absolute()) for source in sources]
+    stamps = [(file.frame, file.path.lstat().st_mtime_ns if file.path.is_file() else 0) for file in files]
+    return digest_of(
+        [inspector.reference_set.product, inspector.reference_set.view, inspector.provenance, places, stamps]
+    )
+
+
+def _with_evidence(
+    plan: BatchPlan, inspector: Inspector, chunk: Sequence[FrameFile], evidence: dict[str, Path]
+) -> Iterator[FrameVerdict]:
+    """Judge, and keep a picture of each flagged frame; pictures are dropped at once, for memory."""
+    folder = plan.workspace.evidence / plan.product / plan.view / plan.batch
+    for verdict in inspect_frames(inspector, chunk, keep_images=True):
+        frame = verdict.frame
+        if verdict.judgement.verdict is Verdict.FLAG and frame.image is not None:
+            strip = draw_strip(inspector.first_golden, frame.image, verdict.judgement, part_id=frame.part_id)
+            path = write_evidence(folder, frame.frame, strip)
+            evidence[frame.frame] = path.relative_to(plan.workspace.home)
+        yield replace(
+            verdict, frame=replace(frame, image=None), judgement=replace(verdict.judgement, similarity_map=None)
+        )
+
+
+def _contact_sheet(plan: BatchPlan, flagged: Sequence[dict[str, Any]]) -> Path | None:
+    pictures = [
+        _picture(plan.workspace.home / row["evidence"]) for row in flagged[:ON_CONTACT_SHEET] if row["evidence"]
+    ]
+    shown = [picture for picture in pictures if picture is not None]
+    if not shown:
+        return None
+    title = f"{plan.product}/{plan.view}: {len(flagged)} flagged, least like golden first"
+    sheet = contact_sheet(shown, title=title)
+    path = plan.workspace.reports / plan.product / plan.view / f"batch-{plan.batch}.jpg"
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    write_bytes(path, encoded.tobytes())
+    return path
+
+
+def _picture(path: Path) -> NDArray[np.uint8] | None:
+    picture = cv2.imread(str(path))
+    return None if picture is None else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
