@@ -40,6 +40,18 @@ def draw_bracket(*, broken=False):
     return cv2.GaussianBlur(image, (0, 0), 0.8)
 
 
+def draw_bolt(phase):
+    """A bolt whose thread starts `phase` of a turn further, as bolts do that lie rolled about their axis."""
+    image = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    cv2.rectangle(image, (118, 40), (138, 210), (90, 90, 95), -1)
+    cv2.fillPoly(image, [np.array([[118, 180], [138, 180], [160, 215], [96, 215]])], (80, 80, 85))
+    for turn in range(6):
+        y = 45 + 16 * (turn + phase)
+        points = np.array([[112, y + 3], [144, y - 3], [144, y + 2], [112, y + 8]])
+        cv2.fillPoly(image, [points.round().astype(np.int32)], (50, 50, 50))
+    return cv2.GaussianBlur(image, (0, 0), 0.8)
+
+
 def draw_blob(seed):
     """A piece of its own shape and grain, as food is."""
     rng = np.random.default_rng(seed)
@@ -95,6 +107,14 @@ def test_a_defect_does_not_drag_the_pose():
     frame, truth = moved(draw_bracket(broken=True), 140, -9, 5)
     found = Registrar([draw_bracket()], RIGID).register(photographed(frame))
     assert found.accepted
+    assert corner_displacement(found.matrix, truth, SIDE) < 1.0
+
+
+@pytest.mark.parametrize("degrees", [65, 230, 310])
+def test_a_bolt_is_laid_head_on_head_and_not_thread_on_thread(degrees):
+    """A thread that is half a turn further does not make the pose slip by half a thread (8 pixels)."""
+    frame, truth = moved(draw_bolt(0.5), degrees, 7, -4)
+    found = Registrar([draw_bolt(0.0)], RIGID).register(photographed(frame))
     assert corner_displacement(found.matrix, truth, SIDE) < 1.0
 
 
