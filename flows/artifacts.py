@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 from uuid import UUID
 
 from prefect import get_run_logger
@@ -22,11 +23,12 @@ class NightProgress:
         self._portions = len(plan.chunks)
         self._bar: UUID | None = None
         with prefect_may_fail("there is no progress bar"):
-            self._bar = create_progress_artifact(
+            made = create_progress_artifact(
                 progress=0.0 if self._portions else 100.0,
                 key=artifact_key(plan.product, plan.view, "progress"),
                 description=f"{plan.product}/{plan.view}: portions of frames judged",
             )
+            self._bar = cast("UUID", made)  # Prefect declares the coroutine that it gives in async code only
 
     def show(self, done: int) -> None:
         """Move the bar to `done` portions."""
@@ -38,11 +40,11 @@ class NightProgress:
             self._bar = bar
 
 
-def publish_night(summary: BatchSummary, *, judged: int, tracked: str = "") -> None:
+def publish_night(summary: BatchSummary, *, judged: int) -> None:
     """Publish the night's page as a Markdown artifact, its contact sheet inside."""
     with prefect_may_fail("the night's page is not in Prefect"):
         create_markdown_artifact(
-            markdown=night_page(summary, judged=judged, tracked=tracked),
+            markdown=night_page(summary, judged=judged),
             key=artifact_key(summary.product, summary.view, "night"),
             description=headline(summary),
         )

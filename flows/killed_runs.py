@@ -6,7 +6,7 @@ import os
 import socket
 from uuid import UUID
 
-from prefect import runtime
+from prefect import State, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -36,7 +36,7 @@ def take_over_killed_runs() -> int:
         client.update_flow_run(UUID(runtime.flow_run.id), tags=sorted(set(own)))
         killed = [run.id for run in _running_here(client) if not any(_alive(tag) for tag in run.tags)]
         for run in killed:
-            state = Crashed(message="The process was killed; a later run judges the frames it left.")
+            state: State[None] = Crashed(message="The process was killed; a later run judges the frames it left.")
             client.set_flow_run_state(run, state, force=True)
     return len(killed)
 

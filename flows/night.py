@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.batch import BatchPlan, plan_batch
+from pipeline.opening import keep_inspector
 from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """A folder of frames of one product and view. `chunk_size` frames make a portion; `engine` is auto, cpu or cuda."""
+    """A folder of frames of one product and view.
+
+    `chunk_size` frames make a portion; `engine` is auto, onnx, torch or cuda.
+    """
 
     workspace: Workspace
     product: str
@@ -20,6 +24,14 @@ class Night:
     view: str = "default"
     chunk_size: int = 64
     engine: str = "auto"
+
+    def open(self) -> None:
+        """Load network and goldens, which this process then keeps; what is wrong with them shows here.
+
+        Raises:
+            GoldentwinError: there are no goldens, or they or the network's weights can't be used.
+        """
+        keep_inspector(self.workspace, self.product, self.view, engine=self.engine)
 
     def plan(self) -> BatchPlan:
         """The frames that have no verdict yet, in portions."""

@@ -22,19 +22,18 @@ def headline(summary: BatchSummary) -> str:
     return f"{summary.product}/{summary.view}: {_total(summary)} frames in {summary.seconds:.0f} s: {found}"
 
 
-def night_page(summary: BatchSummary, *, judged: int, tracked: str = "") -> str:
+def night_page(summary: BatchSummary, *, judged: int) -> str:
     """The whole page, ready for a Markdown artifact.
 
     Args:
         summary: what the night found, with what earlier, interrupted runs of it found.
         judged: how many frames this run judged in `summary.seconds`.
-        tracked: where in MLflow the night is found; "" where it is not told.
     """
     parts = [
         f"# {_plain(summary.product)}/{_plain(summary.view)}: {_title(summary)}",
         *_warning(summary),
         "\n".join(_verdict_table(summary)),
-        "\n".join(_ground_table(summary, judged, tracked)),
+        "\n".join(_ground_table(summary, judged)),
         *_contact_sheet(summary.contact_sheet),
         *_flagged(summary),
     ]
@@ -63,7 +62,7 @@ def _verdict_table(summary: BatchSummary) -> Iterator[str]:
         yield f"| {_plain(verdict)} | {count} | {count / total if total else 0:.1%} |"
 
 
-def _ground_table(summary: BatchSummary, judged: int, tracked: str) -> Iterator[str]:
+def _ground_table(summary: BatchSummary, judged: int) -> Iterator[str]:
     yield "| judged with | |"
     yield "|---|---|"
     yield f"| batch | {_plain(summary.batch)} |"
@@ -74,8 +73,7 @@ def _ground_table(summary: BatchSummary, judged: int, tracked: str) -> Iterator[
     yield f"| reference set | `{grounds.reference_set}` |"
     yield f"| recipe | `{grounds.recipe}` |"
     yield f"| calibration | {f'`{grounds.calibration}`' if grounds.calibration else 'none'} |"
-    if tracked:
-        yield f"| MLflow | {_plain(tracked)} |"
+    yield f"| MLflow | {'logged' if summary.tracked else 'not told yet: the next run delivers it'} |"
 
 
 def _flagged(summary: BatchSummary) -> Iterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from prefect import State, flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
@@ -19,11 +21,13 @@ from flows.night_page import headline
 from flows.watching import report_progress
 from inspection.errors import RecordsError
 from pipeline.batch import BatchPlan, BatchSummary, ChunkResult, judge_chunk, summarise_batch
+from pipeline.opening import keep_inspector
 from pipeline.reading import FrameFile
 from pipeline.workspace import Workspace
 
 T = TypeVar("T")
 RETRY_SECONDS: list[float] = [5, 30]
+LEASE_SECONDS = 60  # a killed process gives its turn back after this
 
 
 def night_name() -> str:
@@ -55,7 +59,7 @@ def nightly_inspection(  # noqa: PLR0913 - a flow's parameters are its form in t
         home: the folder of goldentwin's state; by default `GOLDENTWIN_HOME`.
         references: the folder of reference images; by default the one that goes with `home`.
         chunk_size: frames per task; progress, retries and resuming go by this measure.
-        engine: `auto`, `cpu` or `cuda`.
+        engine: `auto`, `onnx`, `torch` or `cuda`.
 
     Raises:
         NotEnrolledError: the product and view have no goldens.
@@ -112,7 +116,8 @@ def plan_night(night: Night) -> BatchPlan:
 )
 def judge_frames(plan: BatchPlan, chunk: Sequence[FrameFile], number: int) -> ChunkResult:  # noqa: ARG001 - names the task run
     """Judge and record one portion. Judging it again, after a retry or a kill, changes nothing."""
-    result = judge_chunk(plan, chunk)
+    with _turn_on_gpu(plan):
+        result = judge_chunk(plan, chunk)
     found = ", ".join(f"{count} {verdict}" for verdict, count in result.counts.items() if count)
     get_run_logger().info("%s in %.1f s", found, result.seconds)
     return result
@@ -128,6 +133,16 @@ def judge_frames(plan: BatchPlan, chunk: Sequence[FrameFile], number: int) -> Ch
 def summarise_night(plan: BatchPlan, seconds: float) -> BatchSummary:
     """Count the verdicts, draw the contact sheet and hand the figures to MLflow."""
     return summarise_batch(plan, seconds)
+
+
+@contextmanager
+def _turn_on_gpu(plan: BatchPlan) -> Iterator[None]:
+    """Hold a place of the limit `gpu`, where there is one, while the GPU works; nothing is held on the CPU."""
+    with ExitStack() as stack:
+        if keep_inspector(plan.workspace, plan.product, plan.view, engine=plan.engine).engine == "cuda":
+            with prefect_may_fail("judging without waiting for a turn on the GPU"):
+                stack.enter_context(concurrency("gpu", lease_duration=LEASE_SECONDS))
+        yield
 
 
 def _unvisited(value: T) -> T:

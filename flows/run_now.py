@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from flows.embedded_server import embedded_server
+from flows.embedded_server import EmbeddedServer, embedded_server
 from flows.night import Night
 from flows.settings import prepare_prefect
 from flows.watching import Watcher, report_progress, watched_by
@@ -64,30 +64,41 @@ def run_plainly(night: Night) -> BatchSummary:
 
 
 def _run_with_prefect(night: Night) -> BatchSummary:
-    with _prefect_api(night.workspace.home):
-        from flows.nightly import nightly_inspection  # noqa: PLC0415 - importing Prefect takes seconds
+    with _starting_server(night.workspace.home) as server:
+        night.open()  # takes as long as the server takes to start
+        with _api_of(server):
+            from flows.nightly import nightly_inspection  # noqa: PLC0415 - importing Prefect takes seconds
 
-        return cast("BatchSummary", nightly_inspection(**night.parameters()))
+            return cast("BatchSummary", nightly_inspection(**night.parameters()))
 
 
 @contextmanager
-def _prefect_api(home: Path) -> Iterator[None]:
-    """The API that the user's settings name, once it answered, or the embedded one."""
+def _starting_server(home: Path) -> Iterator[EmbeddedServer | None]:
+    """The embedded server, not up yet; None where the user's settings name another API."""
     if os.environ.get("PREFECT_API_URL"):
+        yield None
+        return
+    with embedded_server(home) as server, _quiet_prefect():
+        yield server
+
+
+@contextmanager
+def _api_of(server: EmbeddedServer | None) -> Iterator[None]:
+    """Let Prefect use `server`, once it is up, or the API of the user's settings, once it answered."""
+    if server is None:
         _require_answer()
         yield
         return
-    with embedded_server(home) as server, _quiet_prefect():
-        from prefect.settings import (  # noqa: PLC0415 - imported while the server starts
-            PREFECT_API_URL,
-            PREFECT_CLIENT_MAX_RETRIES,
-            temporary_settings,
-        )
+    from prefect.settings import (  # noqa: PLC0415 - importing Prefect takes seconds
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
 
-        server.wait()
-        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_CLIENT_MAX_RETRIES: CLIENT_RETRIES}):
-            yield
-            _deliver_logs_and_events()
+    server.wait()
+    with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_CLIENT_MAX_RETRIES: CLIENT_RETRIES}):
+        yield
+        _deliver_logs_and_events()
 
 
 def _require_answer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ def night_plan(workspace: Workspace, portions: int = 2) -> BatchPlan:
         batch="made up",
         chunks=tuple((file,) for file in files),
         total=portions,
+        engine="onnx",
+        provenance=GROUNDS,
+        provisional=False,
+        started_at=datetime(2026, 11, 23, 2, tzinfo=UTC),
+        source="frames",
     )
 
 
@@ -44,6 +50,7 @@ def night_summary(**changes: Any) -> BatchSummary:
         "contact_sheet": None,
         "provenance": GROUNDS,
         "provisional": False,
+        "tracked": True,
     }
     return BatchSummary(**values | changes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -20,6 +22,7 @@ def nightly(monkeypatch, workspace):
     monkeypatch.setattr(nightly.Night, "plan", lambda _night: night_plan(workspace))
     monkeypatch.setattr(nightly, "judge_chunk", portion_result)
     monkeypatch.setattr(nightly, "summarise_batch", lambda _plan, seconds: night_summary(seconds=seconds))
+    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(engine="onnx"))
     for step in (nightly.plan_night, nightly.judge_frames, nightly.summarise_night):
         monkeypatch.setattr(step, "retry_delay_seconds", [0, 0])
     return nightly
@@ -146,3 +149,20 @@ def test_run_whose_process_was_killed_is_closed_by_the_next(run, nightly):
         run()
         assert api.read_flow_run(killed).state.is_crashed()
         assert api.read_flow_run(alive).state.is_running()
+
+
+def test_portions_take_turns_on_a_gpu_only(run, nightly, monkeypatch):
+    """On CUDA each portion holds a place of the limit `gpu`; on the CPU nothing waits for anything."""
+    held = []
+
+    @contextlib.contextmanager
+    def concurrency(name, **_options):
+        held.append(name)
+        yield
+
+    monkeypatch.setattr(nightly, "concurrency", concurrency)
+    run()
+    assert held == []
+    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(engine="cuda"))
+    run()
+    assert held == ["gpu", "gpu"]

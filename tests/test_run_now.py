@@ -33,6 +33,7 @@ def judged(monkeypatch, workspace):
         portions.append(chunk)
         return portion_result(plan, chunk)
 
+    monkeypatch.setattr(Night, "open", lambda _night: None)
     monkeypatch.setattr(Night, "plan", lambda _night: night_plan(workspace))
     monkeypatch.setattr(run_now, "judge_chunk", judge)
     monkeypatch.setattr(run_now, "summarise_batch", lambda _plan, seconds: night_summary(seconds=seconds))
