@@ -82,7 +82,7 @@ def _flagged(summary: BatchSummary) -> Iterator[str]:
     more = len(summary.flagged) - LISTED_PARTS
     listed = f", the {LISTED_PARTS} worst of {len(summary.flagged)}" if more > 0 else ""
     yield f"## Flagged parts, least like golden first{listed}"
-    rows = ["| part | similarity | threshold | regions | reason |", "|---|---:|---:|---:|---|"]
+    rows = ["| part | frame | similarity | threshold | regions | reason |", "|---|---|---:|---:|---:|---|"]
     rows += [_part(row) for row in summary.flagged[:LISTED_PARTS]]
     yield "\n".join(rows)
 
@@ -90,6 +90,7 @@ def _flagged(summary: BatchSummary) -> Iterator[str]:
 def _part(row: Mapping[str, Any]) -> str:
     cells = (
         _plain(row["part_id"]),
+        _plain(row["frame"]),
         _number(row["similarity"]),
         _number(row["threshold"]),
         str(len(row["regions"])),

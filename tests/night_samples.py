@@ -57,4 +57,12 @@ def night_summary(**changes: Any) -> BatchSummary:
 
 def flagged_row(**changes: Any) -> dict[str, Any]:
     """A flagged part as the records give it."""
-    return {"part_id": "p1", "similarity": 0.2, "threshold": 0.5, "regions": [{}], "reason": None, **changes}
+    return {
+        "part_id": "p1",
+        "frame": "p1.png",
+        "similarity": 0.2,
+        "threshold": 0.5,
+        "regions": [{}],
+        "reason": None,
+        **changes,
+    }

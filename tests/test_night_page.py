@@ -51,7 +51,7 @@ def test_names_from_outside_cannot_change_the_page():
     """A file name with Markdown, HTML or line breaks in it is shown as it is."""
     page = night_page(night_summary(flagged=(flagged_row(part_id="a|b\n<img src=x> ![y](http://z)"),)), judged=10)
     row = next(line for line in page.splitlines() if "img" in line)
-    assert row.count(" | ") == 4
+    assert row.count(" | ") == 5
     assert not re.search(r"(?<!\\)<|(?<!\\)\[", row)
 
 
