@@ -9,6 +9,7 @@ import numpy as np
 
 from inspection.calibration import similarity_of
 from inspection.calibration.scale import HALF_SIMILARITY_DISTANCE
+from inspection.errors import ReferenceSetError
 from inspection.verdicts import Region, Verdict
 
 if TYPE_CHECKING:
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 
     from inspection.recipe import InspectionRegion
 
-_SMALLEST_AREA = 1.0
+_HALF = 0.5
+_CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]])  # of a pixel, from its centre
+_ROUNDING = 1e-6
 
 
 def judge_similarity(similarity: float, threshold: float) -> Verdict:
-    """The decision: flagged when `similarity < threshold`."""
-    return Verdict.FLAG if similarity < threshold else Verdict.PASS
+    """The decision: flagged when `similarity < threshold`. What is not a number never passes."""
+    return Verdict.PASS if similarity >= threshold else Verdict.FLAG
 
 
 def image_distance(distances: NDArray[np.float32]) -> float:
@@ -36,12 +39,13 @@ def spread_to_pixels(
 ) -> NDArray[np.float32]:
     """Bring a (g, g) distance grid to (side, side) pixels, weighted by `sensitivity` (0 = not inspected)."""
     pixels = np.asarray(cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    return pixels if sensitivity is None else np.multiply(pixels, sensitivity, dtype=np.float32)
+    return pixels if sensitivity is None else np.asarray(pixels * sensitivity, dtype=np.float32)
 
 
 def similarity_map(distances: NDArray[np.float32]) -> NDArray[np.float32]:
     """Similarity in [0, 1] of every place, float32, by the same formula as `similarity_of`."""
-    return (1.0 / (1.0 + np.square(distances / np.float32(HALF_SIMILARITY_DISTANCE)))).astype(np.float32)
+    ratio = distances / np.float32(HALF_SIMILARITY_DISTANCE)
+    return np.asarray(1.0 / (1.0 + np.square(ratio)), dtype=np.float32)
 
 
 def sensitivity_map(
@@ -49,7 +53,10 @@ def sensitivity_map(
 ) -> NDArray[np.float32] | None:
     """Weights of the places of a golden, (side, side) float32: 0 outside the ROI, the recipe's regions' own inside.
 
-    None where every place counts the same.
+    A place belongs to the ROI where at least half of it does. None where every place counts the same.
+
+    Raises:
+        ReferenceSetError: at this size nothing is left to inspect.
     """
     if roi is None and not regions:
         return None
@@ -59,51 +66,60 @@ def sensitivity_map(
         right, bottom = round((region.x + region.width) * side), round((region.y + region.height) * side)
         weights[top:bottom, left:right] = region.sensitivity
     if roi is not None:
-        weights *= cv2.resize(roi.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+        weights *= cv2.resize(roi.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) >= _HALF
+    if not weights.any():
+        message = f"masks and regions leave nothing to inspect at image_size {side}; widen them, or raise image_size"
+        raise ReferenceSetError(message)
     return weights
 
 
 def find_regions(
     distances: NDArray[np.float32], threshold_distance: float, to_frame: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Region, ...]:
-    """Find the connected places beyond the threshold.
+    """Find the connected places beyond the threshold, in a frame that was flagged.
 
     Args:
         distances: (S, S) float32 in the golden's working coordinates.
-        threshold_distance: places farther than this belong to a region.
+        threshold_distance: places farther than this belong to a region; the worst place always does, however
+            threshold and distance were rounded.
         to_frame: (3, 3), maps those coordinates to pixels of the delivered frame.
         size: (width, height) of the delivered frame; regions are clipped to it.
 
     Returns:
-        Worst first.
+        Worst first, at least one.
     """
-    beyond = (distances > threshold_distance).astype(np.uint8)
+    worst = distances.max()
+    beyond = ((distances > threshold_distance) | (distances == worst)).astype(np.uint8)
     contours, _ = cv2.findContours(beyond, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     regions = [_region(distances, np.asarray(contour, np.int32), to_frame, size) for contour in contours]
-    return tuple(sorted((region for region in regions if region), key=lambda region: region.similarity))
+    return tuple(sorted(regions, key=lambda region: region.similarity))
 
 
 def _region(
     distances: NDArray[np.float32], contour: NDArray[np.int32], to_frame: NDArray[np.float64], size: tuple[int, int]
-) -> Region | None:
+) -> Region:
     left, top, width, height = cv2.boundingRect(contour)
     inside = np.zeros((height, width), np.uint8)
     cv2.drawContours(inside, [contour], -1, 1, cv2.FILLED, offset=(-left, -top))
     peak = float(distances[top : top + height, left : left + width][inside > 0].max())
-    outline = cv2.perspectiveTransform(contour.astype(np.float64), to_frame).reshape(-1, 2)
-    low = np.clip(np.floor(outline.min(axis=0)), 0, np.array(size) - 1)
-    high = np.clip(np.ceil(outline.max(axis=0)) + 1, low + 1, size)
+    edges = _edges_in_frame(contour, to_frame)
+    low = np.clip(np.floor(edges.min(axis=0) + _ROUNDING), 0, np.array(size) - 1)
+    high = np.clip(np.ceil(edges.max(axis=0) - _ROUNDING), low + 1, size)
     area = float(inside.sum()) * _area_ratio(to_frame, (left + width / 2, top + height / 2))
-    if (outline.max(axis=0) < 0).any() or (outline.min(axis=0) > np.array(size)).any():
-        return None
     return Region(
         x=int(low[0]),
         y=int(low[1]),
         width=int(high[0] - low[0]),
         height=int(high[1] - low[1]),
-        area=round(max(area, _SMALLEST_AREA)),
+        area=round(np.clip(area, 1.0, np.prod(high - low))),
         similarity=similarity_of(peak),
     )
+
+
+def _edges_in_frame(contour: NDArray[np.int32], to_frame: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the corners of the outermost pixels come to lie, (N, 2); pixel i reaches from i to i + 1."""
+    corners = contour.reshape(-1, 1, 2) + _CORNERS
+    return np.asarray(cv2.perspectiveTransform(corners.reshape(-1, 1, 2), to_frame).reshape(-1, 2) + _HALF, np.float64)
 
 
 def _area_ratio(matrix: NDArray[np.float64], at: tuple[float, float]) -> float:

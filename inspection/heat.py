@@ -38,10 +38,10 @@ def draw_heat(frame: Picture, similarity_map: NDArray[np.float32], threshold: fl
         (H, W, 3) RGB uint8.
     """
     height, width = frame.shape[:2]
-    similarity = cv2.resize(similarity_map.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    colours, opacity = _scale(_severity(similarity, threshold))
+    resized = cv2.resize(similarity_map.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    colours, opacity = _scale(_severity(np.asarray(resized, np.float32), threshold))
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) * 0.72 + 18.0
-    blended = grey[..., None] * (1.0 - opacity) + colours * opacity
+    blended: NDArray[np.float32] = grey[..., None] * (1.0 - opacity) + colours * opacity
     return np.clip(blended, 0, 255).astype(np.uint8)
 
 

@@ -49,7 +49,7 @@ def fit_projection(goldens: torch.Tensor, changed: Sequence[torch.Tensor], dimen
     whitening = (vectors * values.rsqrt()).float()
     white = goldens.flatten(0, 1) @ whitening
     _, axes = torch.linalg.eigh(torch.cov(white.T).double())
-    return (whitening @ axes[:, -dimensions:].float()).contiguous()
+    return torch.mm(whitening, axes[:, -dimensions:].float()).contiguous()
 
 
 def choose_spread(rows: torch.Tensor, count: int) -> torch.Tensor:
@@ -67,8 +67,7 @@ def choose_spread(rows: torch.Tensor, count: int) -> torch.Tensor:
 
 def _residual(queries: torch.Tensor, bank: torch.Tensor) -> torch.Tensor:
     _, index = nearest(queries, bank)
-    residual: torch.Tensor = queries - bank[index]
-    return residual
+    return torch.sub(queries, bank[index])
 
 
 def _others(goldens: torch.Tensor, index: int) -> torch.Tensor:

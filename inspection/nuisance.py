@@ -56,11 +56,14 @@ def _change(image: NDArray[np.uint8], rng: np.random.Generator, limits: Nuisance
         rng.uniform(1 - limits.zoom, 1 + limits.zoom),
     )
     matrix[:, 2] += rng.uniform(-limits.shift, limits.shift, 2) * side
-    moved = cv2.warpAffine(image.astype(np.float32), matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    moved: NDArray[np.float32] = np.asarray(
+        cv2.warpAffine(image.astype(np.float32), matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
     gain = rng.uniform(1 - limits.gain, 1 + limits.gain)
-    moved *= gain * rng.uniform(1 - limits.tint, 1 + limits.tint, 3).astype(np.float32)
+    tint = rng.uniform(1 - limits.tint, 1 + limits.tint, 3)
+    moved = np.multiply(moved, gain * tint, dtype=np.float32)
     sigma = rng.uniform(0.0, limits.blur) * side / 256
     if sigma > 0.25:  # noqa: PLR2004 - a narrower Gaussian changes nothing
-        moved = cv2.GaussianBlur(moved, (0, 0), sigma)
-    moved += rng.normal(0.0, rng.uniform(0.0, limits.noise), moved.shape).astype(np.float32)
-    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+        moved = np.asarray(cv2.GaussianBlur(moved, (0, 0), sigma), np.float32)
+    noisy = moved + rng.normal(0.0, rng.uniform(0.0, limits.noise), moved.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

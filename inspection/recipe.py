@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIGEST_LENGTH = 12
+_ROUNDING = 1e-9
 T = TypeVar("T")
 
 
@@ -71,6 +73,16 @@ class InspectionRegion:
     width: float
     height: float
     sensitivity: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a box that reaches outside the golden, and a sensitivity that would make any distance good."""
+        spans = ((self.x, self.width), (self.y, self.height))
+        if not all(start >= 0 and length > 0 and start + length <= 1 + _ROUNDING for start, length in spans):
+            message = f"region {self.name!r} must lie inside the golden: x, y, width and height are fractions, 0 to 1"
+            raise RecipeError(message)
+        if not (math.isfinite(self.sensitivity) and self.sensitivity >= 0):
+            message = f"region {self.name!r}: sensitivity must be 0 (not inspected) or more, not {self.sensitivity}"
+            raise RecipeError(message)
 
 
 @dataclass(frozen=True, kw_only=True)
