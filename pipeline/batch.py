@@ -68,7 +68,11 @@ class ChunkResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSummary:
-    """What a batch found, also what interrupted runs of it found before. `flagged` rows come worst first."""
+    """What a batch found, also what interrupted runs of it found before. `flagged` rows come worst first.
+
+    `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
+    frames judged in an earlier batch are in `total` alone.
+    """
 
     batch: str
     product: str
@@ -80,6 +84,8 @@ class BatchSummary:
     provenance: Provenance
     provisional: bool
     tracked: bool
+    total: int
+    judged: int
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -181,6 +187,8 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         provenance=plan.provenance,
         provisional=plan.provisional,
         tracked=post(plan.workspace, log) if rows else False,
+        total=plan.total,
+        judged=sum(map(len, plan.chunks)),
     )
 
 

@@ -1,0 +1,139 @@
+"""Enrol: goldens become a reference set that can judge at once, if only provisionally."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from inspection.audit import Finding, odd_findings
+from inspection.calibration import Calibration, provisional_calibration
+from inspection.errors import CalibrationError
+from inspection.recipe import Recipe, RegistrationMethod
+from inspection.reference_set import view_folder
+from inspection.reference_store import restore_version
+from pipeline.enrolment import EnrolmentReport, enrol_goldens
+from pipeline.opening import keep_calibration, open_inspector
+from pipeline.outbox import post
+from pipeline.tracking.logs import CalibrationLog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from inspection.inspector import Inspector
+    from inspection.reference_set import ReferenceSet
+    from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrolled:
+    """What an enrolment did, and by which calibration the goldens judge from now on.
+
+    `findings` are the audit's, with goldens that the network finds unlike the others.
+    """
+
+    report: EnrolmentReport
+    findings: tuple[Finding, ...]
+    calibration: Calibration
+
+
+def enrol_product(  # noqa: PLR0913 - what an enrolment consists of, by name
+    workspace: Workspace,
+    product: str,
+    view: str,
+    *,
+    files: Sequence[Path],
+    added_by: str,
+    mask: Path | None = None,
+    register: str | None = None,
+    add: bool = False,
+) -> Enrolled:
+    """Enrol pictures as goldens, audit them with the network too, and make sure that there is a calibration.
+
+    `register` is a registration method, kept in the recipe; what else the recipe holds stays.
+
+    Raises:
+        ReferenceSetError: no picture passes the audit, a name can't be used, or the mask does not fit.
+        RecipeError: the view's recipe can't be read.
+        WeightsError: the encoder's weights are missing or don't fit.
+    """
+    report = enrol_goldens(
+        workspace.references,
+        product=product,
+        view=view,
+        files=files,
+        recipe=_recipe(workspace, product, view, register),
+        mask=mask,
+        added_by=added_by,
+        add=add,
+    )
+    inspector = open_inspector(workspace, product, view)
+    names = [golden.name for golden in report.reference_set.goldens]
+    odd = odd_findings(names, inspector.golden_distances())
+    return Enrolled(
+        report=report,
+        findings=(*report.findings, *odd),
+        calibration=settle_calibration(workspace, inspector),
+    )
+
+
+def restore_goldens(workspace: Workspace, product: str, view: str, version: int, *, by: str) -> Enrolled:
+    """Make a stored version of the reference set current again, with the calibration that was made for it.
+
+    Raises:
+        NotEnrolledError: the product and view have no reference set.
+        ReferenceSetError: no such version, or one of its files is missing or was altered.
+    """
+    reference_set = restore_version(workspace.references, product, view, version, by)
+    report = EnrolmentReport(reference_set=reference_set, created=False, findings=())
+    calibration = settle_calibration(workspace, open_inspector(workspace, product, view))
+    return Enrolled(report=report, findings=(), calibration=calibration)
+
+
+def settle_calibration(workspace: Workspace, inspector: Inspector) -> Calibration:
+    """The calibration bound to the inspector's goldens: the current one, an earlier one, else a provisional one."""
+    if inspector.calibration is not None:
+        return inspector.calibration
+    reference_set = inspector.reference_set
+    product, view = reference_set.product, reference_set.view
+    calibration = _earlier(workspace, inspector)
+    if calibration is None:
+        calibration = provisional_calibration(inspector.golden_similarities, binding=inspector.binding)
+        post(workspace, _log_of(calibration, reference_set))
+    keep_calibration(workspace, product, view, calibration)
+    inspector.calibration = calibration
+    return calibration
+
+
+def _log_of(calibration: Calibration, reference_set: ReferenceSet) -> CalibrationLog:
+    return CalibrationLog(
+        product=reference_set.product,
+        view=reference_set.view,
+        calibration=calibration,
+        goldens=len(reference_set.goldens),
+        labelled=(),
+    )
+
+
+def _earlier(workspace: Workspace, inspector: Inspector) -> Calibration | None:
+    """The latest kept calibration that fits; one from labelled parts before a provisional one."""
+    folder = workspace.calibrations / inspector.reference_set.product / inspector.reference_set.view
+    kept = [_read(path) for path in folder.glob("*.json") if path.stem != "current"]
+    fit = [one for one in kept if one is not None and one.binding == inspector.binding]
+    return max(fit, key=lambda one: (not one.provisional, one.created_at), default=None)
+
+
+def _read(path: Path) -> Calibration | None:
+    try:
+        return Calibration.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, CalibrationError):
+        return None  # a damaged one is passed over: it is not the current one
+
+
+def _recipe(workspace: Workspace, product: str, view: str, register: str | None) -> Recipe | None:
+    """The view's recipe with another registration method; None where nothing is to change."""
+    if register is None:
+        return None
+    path = view_folder(workspace.references, product, view) / "recipe.json"
+    recipe = Recipe.load(path) if path.is_file() else Recipe()
+    return replace(recipe, registration=RegistrationMethod(register))
