@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import warnings
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from inspection.cache import keep, kept
 from inspection.encoder import DescriptorNetwork, encoder_digest, load_encoder
 
 if TYPE_CHECKING:
@@ -55,16 +56,19 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, named by the encoder's digest."""
+    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, if there is one, by the encoder's digest."""
 
     name = "onnx"
     device = torch.device("cpu")
 
-    def __init__(self, choice: EncoderChoice, *, cache: Path, threads: int | None = None) -> None:
-        path = cache / f"encoder-{encoder_digest(choice)}.onnx"
-        if not path.exists():
-            export_onnx(load_encoder(choice), path)
-        self._session = open_session(path.read_bytes(), threads=threads)
+    def __init__(self, choice: EncoderChoice, *, cache: Path | None, threads: int | None = None) -> None:
+        path = cache and cache / f"encoder-{encoder_digest(choice)}.cached"
+        model = kept(path) if path else None
+        if model is None:
+            model = export_onnx(load_encoder(choice))
+            if path:
+                keep(path, model)
+        self._session = open_session(model, threads=threads)
 
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
         """One image a call: batches gain nothing on the CPU, and a frame's verdict can't depend on its batch."""
@@ -88,7 +92,7 @@ class TorchEngine:
         return Descriptors(direction.float().cpu().numpy(), intensity.float().cpu().numpy())
 
 
-def open_engine(choice: EncoderChoice, *, engine: str, cache: Path) -> Engine:
+def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None) -> Engine:
     """Open the engine named, or the best one here for `auto`.
 
     Raises:
@@ -103,29 +107,28 @@ def open_engine(choice: EncoderChoice, *, engine: str, cache: Path) -> Engine:
     return TorchEngine(choice, device="cuda" if kind is EngineChoice.CUDA else "cpu")
 
 
-def export_onnx(network: DescriptorNetwork, path: Path, *, side: int = 256) -> None:
-    """Write the network as ONNX with free batch and image size; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+def export_onnx(network: DescriptorNetwork, *, side: int = 256) -> bytes:
+    """The network as ONNX, with free batch and image size."""
     example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
     axes = {
         "images": {0: "batch", 1: "side", 2: "side"},
         "direction": {0: "batch", 1: "places"},
         "intensity": {0: "batch", 1: "places"},
     }
+    exported = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter says that it is the old one, and that sizes were traced
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
         torch.onnx.export(
             network,
             (example,),
-            str(partial),
+            exported,
             dynamo=False,
             opset_version=_OPSET,
             input_names=["images"],
             output_names=["direction", "intensity"],
             dynamic_axes=axes,
         )
-    partial.replace(path)
+    return exported.getvalue()
 
 
 def open_session(model: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from inspection.cache import keep, kept
 from inspection.comparison import Comparer, GoldenBank, fit_comparer
 from inspection.engine import Descriptors, Engine
 from inspection.nuisance import draw_nuisances
@@ -106,40 +107,38 @@ def describe(engine: Engine, images: Sequence[NDArray[np.uint8]]) -> Descriptors
 
 def model_path(cache: Path, *, encoder: str, reference_set: str, recipe: str) -> Path:
     """Where the model of these digests is kept."""
-    return cache / f"goldens-{digest_of([COMPARISON_VERSION, encoder, reference_set, recipe])}.npz"
+    return cache / f"goldens-{digest_of([COMPARISON_VERSION, encoder, reference_set, recipe])}.cached"
 
 
 def save_golden_model(path: Path, model: GoldenModel) -> None:
-    """Keep the model; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Keep the model."""
     arrays: dict[str, NDArray[np.generic]] = {"golden_distances": model.comparer.golden_distances}
     for index, bank in enumerate(model.comparer.banks):
         arrays[f"projection{index}"] = bank.projection.numpy()
         arrays[f"rows{index}"] = bank.rows.numpy()
     arrays["scales"] = np.array([bank.scale for bank in model.comparer.banks])
     arrays["qualities"] = np.array([[q.brightness, q.focus, q.contrast, q.width, q.height] for q in model.qualities])
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    partial.replace(path)
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    keep(path, file.getvalue())
 
 
 def load_golden_model(path: Path) -> GoldenModel | None:
-    """Read a kept model back; None where there is none, or it can't be read and is to be made anew."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            banks = [
-                GoldenBank(
-                    projection=torch.from_numpy(arrays[f"projection{index}"]),
-                    rows=torch.from_numpy(arrays[f"rows{index}"]),
-                    scale=float(scale),
-                )
-                for index, scale in enumerate(arrays["scales"])
-            ]
-            comparer = Comparer(banks, arrays["golden_distances"])
-            return GoldenModel(comparer=comparer, qualities=tuple(_quality(row) for row in arrays["qualities"]))
-    except (OSError, ValueError, KeyError, EOFError):
+    """Read a kept model back; None where there is none, or it is damaged and to be made anew."""
+    data = kept(path)
+    if data is None:
         return None
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        banks = [
+            GoldenBank(
+                projection=torch.from_numpy(arrays[f"projection{index}"]),
+                rows=torch.from_numpy(arrays[f"rows{index}"]),
+                scale=float(scale),
+            )
+            for index, scale in enumerate(arrays["scales"])
+        ]
+        comparer = Comparer(banks, arrays["golden_distances"])
+        return GoldenModel(comparer=comparer, qualities=tuple(_quality(row) for row in arrays["qualities"]))
 
 
 def _quality(row: NDArray[np.float64]) -> FrameQuality:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +37,7 @@ from inspection.verdicts import Judgement, Provenance, Reason, Region, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -72,7 +71,7 @@ class Inspector:
     Args:
         reference_set: the goldens and the recipe.
         calibration: chooses the threshold; without one every frame is CANNOT_INSPECT, though compared.
-        cache: where the exported encoder and the goldens' features are kept; a temporary folder when None.
+        cache: where the exported encoder and the goldens' features are kept; None keeps nothing on disk.
         engine: `auto`, `onnx`, `torch` or `cuda`.
 
     Raises:
@@ -97,7 +96,7 @@ class Inspector:
         )
         if calibration is not None:
             calibration.check(self.binding)
-        self._cache = cache or Path(gettempdir()) / "goldentwin-cache"
+        self._cache = cache
         self._side = recipe.image_size
         images = reference_set.images()
         self.first_golden = images[0]
@@ -257,17 +256,15 @@ class Inspector:
 
     def _golden_model(self, images: Sequence[NDArray[np.uint8]]) -> GoldenModel:
         """From the cache, or made anew on the CPU's engine, so that every machine makes the same."""
-        binding = self.binding
-        path = model_path(
-            self._cache, encoder=binding.encoder, reference_set=binding.reference_set, recipe=binding.recipe
-        )
-        model = load_golden_model(path)
+        path = self._cache and model_path(self._cache, **asdict(self.binding))
+        model = load_golden_model(path) if path else None
         if model is None:
             on_cpu = isinstance(self._engine, OnnxEngine)
             choice = self.reference_set.recipe.encoder
             engine: Engine = self._engine if on_cpu else OnnxEngine(choice, cache=self._cache)
             model = make_golden_model(images, side=self._side, engine=engine, registrar=self._registrar)
-            save_golden_model(path, model)
+            if path:
+                save_golden_model(path, model)
         return model
 
 
