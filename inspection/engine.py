@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +16,6 @@ from inspection.encoder import DescriptorNetwork, encoder_digest, load_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import onnxruntime
     from numpy.typing import NDArray
@@ -115,20 +115,20 @@ def export_onnx(network: DescriptorNetwork, *, side: int = 256) -> bytes:
         "direction": {0: "batch", 1: "places"},
         "intensity": {0: "batch", 1: "places"},
     }
-    exported = io.BytesIO()
-    with warnings.catch_warnings():
+    with TemporaryDirectory(prefix="goldentwin-") as folder, warnings.catch_warnings():
+        path = Path(folder, "encoder.onnx")
         warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
         torch.onnx.export(
             network,
             (example,),
-            exported,
+            str(path),
             dynamo=False,
             opset_version=_OPSET,
             input_names=["images"],
             output_names=["direction", "intensity"],
             dynamic_axes=axes,
         )
-    return exported.getvalue()
+        return path.read_bytes()
 
 
 def open_session(model: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,16 @@ if TYPE_CHECKING:
     from inspection.engine import Engine
     from inspection.reference_set import ReferenceSet
 
+_NOT_COMPARED = (
+    f"{Reason.NOT_COMPARED.value}: the comparison gave no finite number; run `goldentwin doctor`, and enrol again "
+    "if all is well there"
+)
 _LEAST_SEEN = 0.7  # share of the inspected places that a frame must show; a part turned by 45 degrees shows 0.83
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedFrame:
-    """A frame on the golden's coordinates, or the reason why it can't be brought there.
+    """A frame on the golden's coordinates, or the `problem` why it can't be brought there, and then no `image`.
 
     `image` is RGB uint8 (S, S, 3); `matrix` (3, 3) maps pixels of the delivered frame to pixels of the first golden,
     `to_frame` working pixels to pixels of the delivered frame; `weights` (S, S) float32 are the places' sensitivities.
@@ -150,14 +155,15 @@ class Inspector:
         working = working_image(image, self._side)
         registration = self._registrar.register(working)
         weights = self._weights(registration)
-        problem = None if registration.accepted else _not_registered(registration)
-        if problem is None and weights is not None and self._shown(weights) < _LEAST_SEEN:
-            problem = f"{Reason.NOT_REGISTERED.value}: the frame shows only {self._shown(weights):.0%} of the part"
+        problem = self._unshown(registration, weights)
+        if problem:
+            return PreparedFrame(
+                quality=quality, problem=problem, registration=registration, milliseconds=_since(started)
+            )
         shrink = _scaling((image.shape[1], image.shape[0]), (self._side, self._side))
         enlarge = _scaling((self._side, self._side), self._golden_size)
         return PreparedFrame(
             quality=quality,
-            problem=problem,
             registration=registration,
             image=warp(working, registration.matrix, (self._side, self._side)),
             weights=weights,
@@ -168,23 +174,24 @@ class Inspector:
 
     def judge_prepared(self, frames: Sequence[PreparedFrame]) -> list[Judgement]:
         """Encode, compare and decide."""
-        fit = [frame for frame in frames if frame.problem is None and frame.image is not None]
+        images = [frame.image for frame in frames if frame.image is not None]
         started = time.perf_counter()
-        grids = iter(self._compared(fit))
-        share = _since(started) / max(len(fit), 1)
+        grids = iter(self._compared(images))
+        share = _since(started) / max(len(images), 1)
         return [
-            self._refused(frame) if frame.problem is not None else self._decided(frame, next(grids), share)
+            self._refused(frame) if frame.image is None else self._decided(frame, next(grids), share)
             for frame in frames
         ]
 
-    def _compared(self, frames: Sequence[PreparedFrame]) -> list[NDArray[np.float32]]:
-        images = [frame.image for frame in frames if frame.image is not None]
+    def _compared(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         return list(self._comparer.compare(self._engine.describe(images))) if images else []
 
     def _decided(self, frame: PreparedFrame, grid: NDArray[np.float32], share: float) -> Judgement:
         started = time.perf_counter()
         distances = spread_to_pixels(grid, self._side, frame.weights)
         distance = image_distance(distances)
+        if not math.isfinite(distance):
+            return self._refused(replace(frame, problem=_NOT_COMPARED))
         similarity = similarity_of(distance)
         calibration = self.calibration
         verdict, reason = Verdict.CANNOT_INSPECT, self._uncalibrated
@@ -249,10 +256,17 @@ class Inspector:
         shown = seen(registration.matrix, (self._side, self._side)).astype(np.float32)
         return shown if self._sensitivity is None else shown * self._sensitivity
 
-    def _shown(self, weights: NDArray[np.float32]) -> float:
-        """Share of the places to inspect that the frame shows."""
+    def _unshown(self, registration: Registration, weights: NDArray[np.float32] | None) -> str | None:
+        """Why the frame does not show the part, if it does not."""
+        if not registration.accepted:
+            return _not_registered(registration)
+        if weights is None:
+            return None
         inspected = weights.size if self._sensitivity is None else int(np.count_nonzero(self._sensitivity))
-        return float(np.count_nonzero(weights) / max(inspected, 1))
+        shown = np.count_nonzero(weights) / inspected
+        if shown < _LEAST_SEEN:
+            return f"{Reason.NOT_REGISTERED.value}: the frame shows only {shown:.0%} of the part"
+        return None
 
     def _golden_model(self, images: Sequence[NDArray[np.uint8]]) -> GoldenModel:
         """From the cache, or made anew on the CPU's engine, so that every machine makes the same."""

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     TOO_BRIGHT = "too bright"
     BLANK = "blank"
     NOT_REGISTERED = "not registered"
+    NOT_COMPARED = "not compared"
     NOT_CALIBRATED = "not calibrated"
 
 
