@@ -209,10 +209,18 @@ def _sha256(file: FrameFile) -> str:
 
 def _batch_id(inspector: Inspector, sources: Sequence[Path], files: Sequence[FrameFile]) -> str:
     places = [str(source.absolute()) for source in sources]
-    stamps = [(file.frame, file.path.lstat().st_mtime_ns if file.path.is_file() else 0) for file in files]
+    stamps = [(file.frame, _modified(file.path)) for file in files]
     return digest_of(
         [inspector.reference_set.product, inspector.reference_set.view, inspector.provenance, places, stamps]
     )
+
+
+def _modified(path: Path) -> int:
+    """When a file was last changed, in nanoseconds; 0 where it is gone by now or can't be asked."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _with_evidence(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _READERS = 2
-_AHEAD = 8
+_AHEAD = 4
 _BATCH_ON_CUDA = 16
 
 logger = logging.getLogger(__name__)
@@ -41,37 +41,37 @@ def inspect_frames(
         waiting: deque[Future[tuple[Frame, PreparedFrame]]] = deque()
         try:
             for file in files:
-                waiting.append(readers.submit(_read_and_prepare, inspector, file))
+                waiting.append(readers.submit(_read_and_prepare, inspector, file, keep_image=keep_images))
                 if len(waiting) >= max(_AHEAD, 2 * at_once):
-                    yield from _judge(inspector, waiting, at_once, keep_images=keep_images)
+                    yield from _judge(inspector, waiting, at_once)
             while waiting:
-                yield from _judge(inspector, waiting, at_once, keep_images=keep_images)
+                yield from _judge(inspector, waiting, at_once)
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def _read_and_prepare(inspector: Inspector, file: FrameFile) -> tuple[Frame, PreparedFrame]:
+def _read_and_prepare(inspector: Inspector, file: FrameFile, *, keep_image: bool) -> tuple[Frame, PreparedFrame]:
     frame = read_frame(file)
+    prepared = _prepared(inspector, frame)
+    return (frame if keep_image else replace(frame, image=None)), prepared  # frames that wait need no second picture
+
+
+def _prepared(inspector: Inspector, frame: Frame) -> PreparedFrame:
     if frame.image is None:
-        return frame, PreparedFrame(problem=frame.problem, milliseconds=0.0)
+        return PreparedFrame(problem=frame.problem, milliseconds=0.0)
     try:
-        return frame, inspector.prepare(frame.image)
+        return inspector.prepare(frame.image)
     except Exception as error:  # one frame must never stop a night
-        logger.exception("%s could not be prepared", file.frame)
-        return frame, PreparedFrame(problem=f"{Reason.UNREADABLE.value}: {error}", milliseconds=0.0)
+        logger.exception("%s could not be prepared", frame.frame)
+        return PreparedFrame(problem=f"{Reason.UNREADABLE.value}: {error}", milliseconds=0.0)
 
 
 def _judge(
-    inspector: Inspector, waiting: deque[Future[tuple[Frame, PreparedFrame]]], at_once: int, *, keep_images: bool
+    inspector: Inspector, waiting: deque[Future[tuple[Frame, PreparedFrame]]], at_once: int
 ) -> Iterator[FrameVerdict]:
     ready = [waiting.popleft().result() for _ in range(min(at_once, len(waiting)))]
     judgements = inspector.judge_prepared([prepared for _, prepared in ready])
     reference_set = inspector.reference_set
     for (frame, _), judgement in zip(ready, judgements, strict=True):
-        yield FrameVerdict(
-            frame=frame if keep_images else replace(frame, image=None),
-            judgement=judgement,
-            product=reference_set.product,
-            view=reference_set.view,
-        )
+        yield FrameVerdict(frame=frame, judgement=judgement, product=reference_set.product, view=reference_set.view)

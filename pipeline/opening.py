@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from inspection.calibration import Calibration
 from inspection.errors import CalibrationError, NotCalibratedError, NotEnrolledError
 from inspection.inspector import Inspector
+from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set
 from pipeline.champions import read_champion
 from pipeline.durable import write_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from inspection.reference_set import ReferenceSet
     from pipeline.workspace import Workspace
 
 CURRENT = "current.json"
+_one_at_a_time = Lock()
 
 
 def open_inspector(workspace: Workspace, product: str, view: str = "default", *, engine: str = "auto") -> Inspector:
@@ -34,7 +35,7 @@ def open_inspector(workspace: Workspace, product: str, view: str = "default", *,
     """
     try:
         reference_set = load_reference_set(workspace.references, product, view)
-    except NotEnrolledError:
+    except (NotEnrolledError, OSError):
         champion = read_champion(workspace, product, view)
         if champion is None:
             raise
@@ -52,8 +53,10 @@ def _opened(workspace: Workspace, product: str, view: str, engine: str, _state: 
 
 
 def keep_inspector(workspace: Workspace, product: str, view: str, *, engine: str) -> Inspector:
-    """The same, kept open in this process until goldens, recipe or calibration change."""
-    return _opened(workspace, product, view, engine, _state_of(workspace, product, view))
+    """The same, kept open in this process until goldens, recipe, weights, calibration or champion change."""
+    state = _state_of(workspace, product, view)
+    with _one_at_a_time:  # or several threads would each open it
+        return _opened(workspace, product, view, engine, state)
 
 
 def read_calibration(workspace: Workspace, product: str, view: str) -> Calibration | None:
@@ -93,9 +96,25 @@ def _is_bound(calibration: Calibration, inspector: Inspector) -> bool:
 def _state_of(workspace: Workspace, product: str, view: str) -> str:
     """Changes whenever an inspector kept open would judge by what no longer holds."""
     try:
-        reference_set: ReferenceSet | None = load_reference_set(workspace.references, product, view)
-    except NotEnrolledError:
-        reference_set = None
+        reference_set = load_reference_set(workspace.references, product, view)
+    except (NotEnrolledError, OSError):
+        champion = read_champion(workspace, product, view)
+        return f"champion {champion.digest}" if champion else ""
     calibration = read_calibration(workspace, product, view)
-    grounds = (reference_set.digest, reference_set.recipe.digest) if reference_set else ()
-    return "/".join((*grounds, calibration.digest if calibration else ""))
+    weights = reference_set.recipe.encoder.weights
+    return digest_of(
+        [
+            reference_set.digest,
+            reference_set.recipe.digest,
+            weights and [weights, _stamp(Path(weights))],
+            calibration and calibration.digest,
+        ]
+    )
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        status = file.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
