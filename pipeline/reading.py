@@ -6,7 +6,8 @@ import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,13 +66,14 @@ def list_frames(sources: Sequence[Path]) -> list[FrameFile]:
     entry with an image's suffix is a frame, also a dangling link, a loop of links or a folder of such a name, so
     that nothing is lost unseen; so is a sub-folder that can't be entered. Hidden entries and other files
     (`notes.txt`) are passed over; links to folders are not followed. An entry met twice (a folder given twice, a
-    file named and found) is one frame.
+    file named and found) is one frame. Frames of several sources that would share an id go by their whole path.
     """
     found: dict[Path, FrameFile] = {}
     for source in sources:
         for file in _frames_of(source):
             found.setdefault(Path(os.path.abspath(file.path)), file)  # noqa: PTH100 - resolve() would follow links
-    return list(found.values())
+    shared = Counter(file.frame for file in found.values())
+    return [file if shared[file.frame] == 1 else _by_path(file) for file in found.values()]
 
 
 def read_frame(file: FrameFile) -> Frame:
@@ -119,8 +121,15 @@ def _frames_of(source: Path) -> list[FrameFile]:
 
 
 def _frame_file(frame: str, path: Path) -> FrameFile:
-    printable = frame.encode("utf-8", "backslashreplace").decode("utf-8")
-    return FrameFile(frame=printable, path=path, part_id=Path(printable).stem)
+    return FrameFile(frame=_printable(frame), path=path, part_id=Path(_printable(frame)).stem)
+
+
+def _by_path(file: FrameFile) -> FrameFile:
+    return replace(file, frame=_printable(file.path.as_posix()))
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

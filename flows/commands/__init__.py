@@ -7,9 +7,22 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from rich.text import Text
 
-from flows.commands import batch, calibrate, enrol, evaluate, inspecting, options
-from flows.commands.terminal import Text, console
+from flows.commands import (
+    batch,
+    calibrate,
+    deliver,
+    doctor,
+    enrol,
+    evaluate,
+    inspecting,
+    options,
+    records,
+    ui,
+    versions,
+)
+from flows.commands.terminal import console
 from inspection.errors import GoldentwinError
 
 DONE, FAILED = 0, 1
@@ -27,6 +40,12 @@ app.command()(calibrate.calibrate)
 app.command()(inspecting.inspect)
 app.command()(evaluate.evaluate)
 app.command()(batch.batch)
+app.command()(versions.versions)
+app.command()(versions.restore)
+app.command()(records.export)
+app.command()(deliver.deliver)
+app.command()(ui.ui)
+app.command()(doctor.doctor)
 
 
 @app.callback()

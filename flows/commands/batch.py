@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from flows.commands import options, terminal
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.workspace import Workspace
 
 SHOWN = 10
+FLAGGED_KEYS = ("frame", "part_id", "similarity", "distance", "threshold", "regions", "evidence")
 
 
 def batch(
@@ -71,7 +74,7 @@ def summary_json(summary: BatchSummary) -> dict[str, Any]:
         "counts": {verdict.value: count for verdict, count in summary.counts.items()},
         "provisional": summary.provisional,
         "seconds": summary.seconds,
-        "flagged": list(summary.flagged),
+        "flagged": [{name: row[name] for name in FLAGGED_KEYS} for row in summary.flagged],
         "contact_sheet": str(summary.contact_sheet) if summary.contact_sheet else None,
         "mlflow": summary.tracked,
         "provenance": asdict(summary.provenance),
@@ -106,16 +109,16 @@ def _print_counts(summary: BatchSummary) -> None:
         terminal.say(f"{known} more frames of the folder were judged in earlier batches")
 
 
-def _flagged_table(flagged: tuple[Mapping[str, Any], ...]) -> terminal.Table:
+def _flagged_table(flagged: tuple[Mapping[str, Any], ...]) -> Table:
     table = terminal.plain_table("flagged, worst first", "similarity", "evidence", right=("similarity",))
     for row in flagged:
-        table.add_row(terminal.Text(row["frame"]), f"{row['similarity']:.3f}", terminal.Text(row["evidence"] or ""))
+        table.add_row(Text(row["frame"]), f"{row['similarity']:.3f}", Text(row["evidence"] or ""))
     return table
 
 
-def _places(workspace: Workspace, summary: BatchSummary) -> dict[str, str | terminal.Text]:
+def _places(workspace: Workspace, summary: BatchSummary) -> dict[str, str | Text]:
     speed = f" ({summary.judged / summary.seconds:.1f} frames/s)" if summary.judged and summary.seconds else ""
-    threshold = terminal.Text(f"calibration {summary.provenance.calibration}")
+    threshold = Text(f"calibration {summary.provenance.calibration}")
     if summary.provisional:
         threshold.append("  PROVISIONAL", style="bold magenta")
     return {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from flows.commands import options, terminal
 
@@ -89,7 +90,7 @@ def print_enrolled(enrolled: Enrolled) -> None:
     for finding in enrolled.findings:
         style = "red" if finding.level.value == "refuse" else "yellow"
         word = "refused" if finding.level.value == "refuse" else "look at"
-        terminal.say(terminal.Text.assemble((f"{word:8}", style), str(finding)))
+        terminal.say(Text.assemble((f"{word:8}", style), str(finding)))
     state = "" if enrolled.report.created else " (the same goldens as before)"
     terminal.facts(
         {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from flows.commands import options, terminal
 from flows.commands.left_out import print_left_out
@@ -75,13 +77,13 @@ def _print_figures(done: Evaluated) -> None:
         terminal.console().print(per_type_table(figures["per_type"]))
 
 
-def per_type_table(per_type: Mapping[str, Mapping[str, Any]]) -> terminal.Table:
+def per_type_table(per_type: Mapping[str, Mapping[str, Any]]) -> Table:
     """Each type of defect: parts, escapes, and the escape rate with its interval."""
     from inspection.calibration import Rate  # noqa: PLC0415 - scipy takes long to import
 
     table = terminal.plain_table("defect", "parts", "escaped", "escape", right=("parts", "escaped"))
     for name, found in per_type.items():
-        escaped = terminal.Text(str(found["escaped"]), style="bold red" if found["escaped"] else "green")
+        escaped = Text(str(found["escaped"]), style="bold red" if found["escaped"] else "green")
         table.add_row(name, str(found["n"]), escaped, str(Rate.of(found["escaped"], found["n"])))
     return table
 

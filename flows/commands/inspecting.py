@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from flows.commands import options, terminal
 
@@ -74,17 +75,17 @@ def _print_heading(inspector: Inspector) -> None:
     found = inspector.reference_set
     about = f"{found.product}, view {found.view}, {len(found.goldens)} goldens, threshold "
     calibration = inspector.calibration
-    text = terminal.Text(about, style="dim")
+    text = Text(about, style="dim")
     terminal.say(text.append("none") if calibration is None else text.append(terminal.threshold_text(calibration)))
 
 
-def _line(said: Mapping[str, object], widest: int) -> terminal.Text:
+def _line(said: Mapping[str, object], widest: int) -> Text:
     verdict = terminal.verdict_text(str(said["verdict"]))
     verdict.pad_right(15 - len(verdict))
     similarity = said["similarity"]
     figure = f"{similarity:.3f}" if isinstance(similarity, float) else "     "
     name = str(said["frame"])
-    line = terminal.Text.assemble(verdict, f"{figure}  {name.ljust(min(widest, 40))}  ")
+    line = Text.assemble(verdict, f"{figure}  {name.ljust(min(widest, 40))}  ")
     return line.append(str(said["reason"] or _places(said)), style="dim")
 
 
@@ -99,7 +100,7 @@ def _places(said: Mapping[str, object]) -> str:
 
 def _print_end(counts: Counter[str], evidence: Path | None) -> None:
     names = ("PASS", "FLAG", "CANNOT_INSPECT")
-    parts = [terminal.Text.assemble(f"{counts[name]} ", terminal.verdict_text(name)) for name in names if counts[name]]
-    terminal.say(terminal.Text("\n") + terminal.Text(", ").join(parts or [terminal.Text("no frames found")]))
+    parts = [Text.assemble(f"{counts[name]} ", terminal.verdict_text(name)) for name in names if counts[name]]
+    terminal.say(Text("\n") + Text(", ").join(parts or [Text("no frames found")]))
     if evidence is not None:
         terminal.say(f"pictures in {evidence}")
