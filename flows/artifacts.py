@@ -40,11 +40,11 @@ class NightProgress:
             self._bar = bar
 
 
-def publish_night(summary: BatchSummary, *, judged: int) -> None:
+def publish_night(summary: BatchSummary) -> None:
     """Publish the night's page as a Markdown artifact, its contact sheet inside."""
     with prefect_may_fail("the night's page is not in Prefect"):
         create_markdown_artifact(
-            markdown=night_page(summary, judged=judged),
+            markdown=night_page(summary),
             key=artifact_key(summary.product, summary.view, "night"),
             description=headline(summary),
         )

@@ -51,6 +51,7 @@ class EmbeddedServer:
         """Start the process; it is ready when `wait` returns."""
         self.log = home / "prefect" / "embedded_server.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._ready = False
         port = _free_port()
         self.api_url = f"http://{LOOPBACK}:{port}/api"
         with self.log.open("ab") as log:
@@ -74,11 +75,14 @@ class EmbeddedServer:
                 message = f"the embedded Prefect server did not start; its log is {self.log}"
                 raise ServerStartError(message)
             time.sleep(POLL_SECONDS)
+        self._ready = True
 
     def stop(self) -> None:
-        """Let the process end, and kill it if it takes longer than it should."""
+        """Let the process end; kill it if nobody used it yet, or if it takes longer than it should."""
         if self._process.stdin:
             self._process.stdin.close()
+        if not self._ready:
+            self._process.kill()
         try:
             self._process.wait(timeout=2 * GRACE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -22,18 +22,13 @@ def headline(summary: BatchSummary) -> str:
     return f"{summary.product}/{summary.view}: {_total(summary)} frames in {summary.seconds:.0f} s: {found}"
 
 
-def night_page(summary: BatchSummary, *, judged: int) -> str:
-    """The whole page, ready for a Markdown artifact.
-
-    Args:
-        summary: what the night found, with what earlier, interrupted runs of it found.
-        judged: how many frames this run judged in `summary.seconds`.
-    """
+def night_page(summary: BatchSummary) -> str:
+    """The whole page, ready for a Markdown artifact: what this run found, and what interrupted runs of it found."""
     parts = [
         f"# {_plain(summary.product)}/{_plain(summary.view)}: {_title(summary)}",
         *_warning(summary),
         "\n".join(_verdict_table(summary)),
-        "\n".join(_ground_table(summary, judged)),
+        "\n".join(_ground_table(summary)),
         *_contact_sheet(summary.contact_sheet),
         *_flagged(summary),
     ]
@@ -62,11 +57,11 @@ def _verdict_table(summary: BatchSummary) -> Iterator[str]:
         yield f"| {_plain(verdict)} | {count} | {count / total if total else 0:.1%} |"
 
 
-def _ground_table(summary: BatchSummary, judged: int) -> Iterator[str]:
+def _ground_table(summary: BatchSummary) -> Iterator[str]:
     yield "| judged with | |"
     yield "|---|---|"
     yield f"| batch | {_plain(summary.batch)} |"
-    yield f"| time | {_speed(judged, summary.seconds)} |"
+    yield f"| time | {_speed(summary)} |"
     yield f"| threshold | {_number(_threshold(summary))}{' (provisional)' if summary.provisional else ''} |"
     grounds = summary.provenance
     yield f"| encoder | `{grounds.encoder}` |"
@@ -110,9 +105,10 @@ def _contact_sheet(path: Path | None) -> Iterator[str]:
     yield f"## Contact sheet\n\n![golden, frame and similarity map of the worst parts](data:image/{kind};base64,{data})"
 
 
-def _speed(judged: int, seconds: float) -> str:
+def _speed(summary: BatchSummary) -> str:
+    judged, seconds = summary.judged, summary.seconds
     rate = f", {judged / seconds:.1f} frames/s" if judged and seconds > 0 else ""
-    return f"{judged} frames judged by this run in {seconds:.1f} s{rate}"
+    return f"{judged} of {summary.total} frames judged by this run in {seconds:.1f} s{rate}"
 
 
 def _threshold(summary: BatchSummary) -> float | None:

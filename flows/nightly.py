@@ -83,7 +83,7 @@ def nightly_inspection(  # noqa: PLR0913 - a flow's parameters are its form in t
         progress.show(number)
         report_progress(number, len(plan.chunks))
     summary = summarise_night(_unvisited(plan), time.monotonic() - started)
-    publish_night(summary, judged=sum(len(chunk) for chunk in plan.chunks))
+    publish_night(summary)
     return Completed(message=headline(summary), data=summary)
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -76,7 +77,8 @@ def _run_with_prefect(night: Night) -> BatchSummary:
 def _starting_server(home: Path) -> Iterator[EmbeddedServer | None]:
     """The embedded server, not up yet; None where the user's settings name another API."""
     if os.environ.get("PREFECT_API_URL"):
-        yield None
+        with _quiet_prefect():
+            yield None
         return
     with embedded_server(home) as server, _quiet_prefect():
         yield server
@@ -121,9 +123,14 @@ def _deliver_logs_and_events() -> None:
 
 @contextmanager
 def _quiet_prefect() -> Iterator[None]:
-    """Keep Prefect's log lines out of the terminal; the Prefect UI shows them."""
+    """Keep Prefect's log lines out of the terminal, and its hands off our own; the Prefect UI shows its lines."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    ours = root.handlers[:]
+    import_module("prefect.main")  # sets up logging
+    root.handlers[:] = ours
+    root.setLevel(level)
     outer, inner, nowhere = logging.getLogger("prefect"), logging.getLogger("prefect._internal"), logging.NullHandler()
-    level = inner.level
+    inner_level = inner.level
     outer.addHandler(nowhere)
     outer.propagate = False
     inner.setLevel(logging.CRITICAL + 1)
@@ -132,4 +139,4 @@ def _quiet_prefect() -> Iterator[None]:
     finally:
         outer.removeHandler(nowhere)
         outer.propagate = True
-        inner.setLevel(level)
+        inner.setLevel(inner_level)
