@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional
@@ -23,25 +24,30 @@ BANK_ROWS = 2048
 """Places kept per metric, however many goldens there are: what a frame costs must not grow with them."""
 DIMENSIONS = (64, 96)
 """Dimensions kept of direction and intensity."""
-_CANDIDATE_ROWS = 16 * BANK_ROWS
+_CANDIDATE_ROWS = 8 * BANK_ROWS
 _SMALLEST_SCALE = 1e-6
+_NEIGHBOURHOOD = 1 / 8  # of the side: places this near share what is harmless
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenBank:
     """One metric and the goldens' places in it.
 
-    `projection` (C, D) maps descriptors into the metric, `rows` (M, D) are the goldens' places there, and `scale` is
-    how far a harmless change moves the worst place of a golden: the unit of distance.
+    `projection` (C, D) maps descriptors into the metric, `rows` (M, D) are the goldens' places there, and `scale`
+    (P,) is the unit of distance at each place: how far harmless changes move a golden there.
     """
 
     projection: torch.Tensor
     rows: torch.Tensor
-    scale: float
+    scale: torch.Tensor
 
     def distances(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Distance of every place of (B, P, C) descriptors to its nearest golden place: (B, P), nuisance units."""
         return _smoothed_distances(descriptors, self.projection, self.rows) / self.scale
+
+    def to(self, device: torch.device) -> GoldenBank:
+        """The same on another device."""
+        return GoldenBank(projection=self.projection.to(device), rows=self.rows.to(device), scale=self.scale.to(device))
 
 
 class Comparer:
@@ -73,15 +79,16 @@ class Comparer:
 
     def to(self, device: torch.device) -> Comparer:
         """The same on another device."""
-        moved = [
-            GoldenBank(projection=b.projection.to(device), rows=b.rows.to(device), scale=b.scale) for b in self.banks
-        ]
+        moved = [bank.to(device) for bank in self.banks]
         return Comparer(moved, self.golden_distances)
 
 
 def fuse(maps: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Bring the metrics' (B, P) distances together, as (B, g, g): a defect need show in one of them only."""
-    fused = torch.stack(list(maps)).amax(dim=0)
+    """Bring the metrics' (B, P) distances together, as (B, g, g): their quartic mean.
+
+    It lies near the largest, since a defect need show in one metric only, and higher where both see it.
+    """
+    fused = torch.stack(list(maps)).pow(4).mean(dim=0).pow(0.25)
     side = grid_side(fused.shape[1])
     return fused.reshape(-1, side, side)
 
@@ -109,27 +116,42 @@ def fit_comparer(goldens: Descriptors, changed: Sequence[Descriptors]) -> Compar
 def _fit_metric(
     goldens: torch.Tensor, changed: Sequence[torch.Tensor], dimensions: int
 ) -> tuple[GoldenBank, torch.Tensor]:
-    """Give the bank, and the held-out copies' (B, P) distances in its units."""
+    """Give the bank, and the held-out images' (B, P) distances in its units."""
     projection = fit_projection(goldens, changed, dimensions)
     half = len(changed[0]) // 2
-    widened = [
-        torch.cat([golden[None], copies[:half]]) @ projection for golden, copies in zip(goldens, changed, strict=True)
-    ]  # per golden (1 + half, P, D)
-    rows = _bank_rows(widened)
+    widened = [torch.cat([golden[None], copies[:half]]) for golden, copies in zip(goldens, changed, strict=True)]
+    rows, owners = _bank_rows([part @ projection for part in widened])
     held_out = []
     for index, copies in enumerate(changed):
-        others = [w for other, w in enumerate(widened) if other != index]
-        held_out.append(_smoothed_distances(copies[half:], projection, _bank_rows(others) if others else rows))
-    distances = torch.cat(held_out)
-    scale = max(float(distances.amax(dim=1).mean()), _SMALLEST_SCALE)
+        alone = len(goldens) == 1
+        unseen = copies[half:] if alone else torch.cat([goldens[index : index + 1], copies[half:]])
+        held_out.append(_smoothed_distances(unseen, projection, rows if alone else rows[owners != index]))
+    distances = torch.cat(held_out)  # (B, P)
+    scale = _place_scale(distances)
     return GoldenBank(projection=projection, rows=rows, scale=scale), distances / scale
 
 
-def _bank_rows(widened: Sequence[torch.Tensor]) -> torch.Tensor:
+def _place_scale(held_out: torch.Tensor) -> torch.Tensor:
+    """The unit of distance at each place, (P,): what harmless images read around there, drawn to the overall mean.
+
+    It is scaled so that the worst place of a harmless image reads 1 on average.
+    """
+    side = grid_side(held_out.shape[1])
+    mean = held_out.mean(dim=0).reshape(side, side).numpy()
+    around = cv2.GaussianBlur(mean, (0, 0), side * _NEIGHBOURHOOD, borderType=cv2.BORDER_REPLICATE)
+    scale = torch.from_numpy((around + mean.mean()) / 2).flatten().clamp_min(_SMALLEST_SCALE)
+    return scale * (held_out / scale).amax(dim=1).mean().clamp_min(_SMALLEST_SCALE)
+
+
+def _bank_rows(widened: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose the bank's rows (M, D) out of the goldens' places; also the number of each one's golden."""
     rows = torch.cat([part.flatten(0, 1) for part in widened])
+    owners = torch.cat([torch.full((part.shape[0] * part.shape[1],), index) for index, part in enumerate(widened)])
     if len(rows) > _CANDIDATE_ROWS:
-        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_CANDIDATE_ROWS]]
-    return rows[choose_spread(rows, BANK_ROWS)].contiguous()
+        kept = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_CANDIDATE_ROWS]
+        rows, owners = rows[kept], owners[kept]
+    chosen = choose_spread(rows, BANK_ROWS)
+    return rows[chosen].contiguous(), owners[chosen]
 
 
 def _smoothed_distances(descriptors: torch.Tensor, projection: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COMPARISON_VERSION = 1
+METRICS = 2
+COMPARISON_VERSION = 2
 """To be raised whenever the same goldens would give other distances."""
 _COPIES_IN_ALL = 64
 _MOST_COPIES = 12
@@ -116,7 +117,7 @@ def save_golden_model(path: Path, model: GoldenModel) -> None:
     for index, bank in enumerate(model.comparer.banks):
         arrays[f"projection{index}"] = bank.projection.numpy()
         arrays[f"rows{index}"] = bank.rows.numpy()
-    arrays["scales"] = np.array([bank.scale for bank in model.comparer.banks])
+        arrays[f"scale{index}"] = bank.scale.numpy()
     arrays["qualities"] = np.array([[q.brightness, q.focus, q.contrast, q.width, q.height] for q in model.qualities])
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
@@ -133,9 +134,9 @@ def load_golden_model(path: Path) -> GoldenModel | None:
             GoldenBank(
                 projection=torch.from_numpy(arrays[f"projection{index}"]),
                 rows=torch.from_numpy(arrays[f"rows{index}"]),
-                scale=float(scale),
+                scale=torch.from_numpy(arrays[f"scale{index}"]),
             )
-            for index, scale in enumerate(arrays["scales"])
+            for index in range(METRICS)
         ]
         comparer = Comparer(banks, arrays["golden_distances"])
         return GoldenModel(comparer=comparer, qualities=tuple(_quality(row) for row in arrays["qualities"]))

@@ -57,11 +57,12 @@ def choose_spread(rows: torch.Tensor, count: int) -> torch.Tensor:
     if count >= len(rows):
         return torch.arange(len(rows))
     chosen = [0]
-    gap = (rows - rows[0]).square().sum(dim=1)
+    norms = rows.square().sum(dim=1)
+    gap = norms + norms[0] - 2 * (rows @ rows[0])
     for _ in range(count - 1):
         farthest = int(gap.argmax())
         chosen.append(farthest)
-        torch.minimum(gap, (rows - rows[farthest]).square().sum(dim=1), out=gap)
+        torch.minimum(gap, norms + norms[farthest] - 2 * (rows @ rows[farthest]), out=gap)
     return torch.tensor(chosen)
 
 

@@ -19,6 +19,8 @@ from inspection.engine import open_engine
 from inspection.golden_model import describe, working_image
 from inspection.inspector import Inspector
 from inspection.metric import nearest
+from inspection.overlay import map_on_frame
+from inspection.verdicts import Judgement
 from inspection.metrics import aupro, image_auroc, pixel_auroc
 from inspection.recipe import EncoderChoice, Recipe
 from pipeline.enrolment import enrol_goldens
@@ -84,7 +86,11 @@ def measure(part: str, count: int, home: Path) -> dict[str, float | None]:
         "refused": float(lost),
     }
     if any(mask is not None for mask in masks):
-        maps = [on_frame(j, mask.shape if mask is not None else image.shape[:2]) for j, mask, image in zip(judged, masks, images, strict=True)]
+        golden = inspector.first_golden.shape[:2]
+        maps = [
+            on_frame(judgement, image.shape[:2] if mask is None else mask.shape, golden)
+            for judgement, mask, image in zip(judged, masks, images, strict=True)
+        ]
         figures["pixel_auroc"] = pixel_auroc(masks, maps)
         figures["aupro"] = aupro(masks, maps)
     return figures
@@ -95,12 +101,10 @@ def read_many(files: list[Path]) -> list[np.ndarray]:
     return [read_frame(file).image for file in list_frames(files)]
 
 
-def on_frame(judgement, shape: tuple[int, int]) -> np.ndarray:
-    """The map of distances on the frame's pixels (golden-pose parts only: the map as it lies)."""
-    from inspection.overlay import map_on_frame
-
-    similarity = map_on_frame(judgement, (shape[1], shape[0]), (shape[1], shape[0]))
-    return 1.0 - similarity
+def on_frame(judgement: Judgement, shape: tuple[int, int], golden: tuple[int, int]) -> np.ndarray:
+    """The map on the frame's (height, width) pixels, higher where it is less like the golden."""
+    similarity = map_on_frame(judgement, shape, golden)
+    return np.zeros(shape, np.float32) if similarity is None else 1.0 - similarity
 
 
 def main() -> None:
