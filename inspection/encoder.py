@@ -149,16 +149,37 @@ def _backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor]) -> nn.Mo
         if choice.weights is None:
             state = _timm_keys(state, whole)
         whole.load_state_dict(state, strict=True)
-        backbone = timm.create_model(choice.name, pretrained=False, features_only=True, out_indices=choice.out_indices)
-        missing = backbone.load_state_dict(whole.state_dict(), strict=False).missing_keys
+        return _embedded_levels(choice, whole) if choice.weights is None else _levels(choice, whole)
     except _MISFITS as error:
         message = f"the weights do not fit the backbone {choice.name!r}: {error}; mend encoder in the recipe"
         raise WeightsError(message) from error
+
+
+def _embedded_levels(choice: EncoderChoice, whole: nn.Module) -> nn.Module:
+    backbone = timm.create_model(choice.name, pretrained=False, features_only=True, out_indices=choice.out_indices)
+    missing = backbone.load_state_dict(whole.state_dict(), strict=False).missing_keys
     if missing:
         message = f"the weights of {choice.name!r} lack {missing[0]!r} and {len(missing) - 1} more"
         raise WeightsError(message)
-    if choice.name == EMBEDDED:
-        _drop_unused_stages(backbone, max(choice.out_indices))
+    _drop_unused_stages(backbone, max(choice.out_indices))
+    return backbone
+
+
+def _levels(choice: EncoderChoice, whole: nn.Module) -> nn.Module:
+    """The feature levels of any backbone: timm loads the weights before it takes the model apart and renames it."""
+    any_size: dict[str, Any] = {"dynamic_img_size": True} if hasattr(whole, "dynamic_img_size") else {}
+    weights = {"state_dict": whole.state_dict(), "url": "", "hf_hub_id": None}
+    backbone = timm.create_model(
+        choice.name,
+        pretrained=True,
+        pretrained_cfg_overlay=weights,
+        features_only=True,
+        out_indices=choice.out_indices,
+        **any_size,
+    )
+    if str(getattr(backbone, "output_fmt", "")).endswith("NHWC"):
+        message = f"{choice.name!r} gives its levels channels last, which is not supported"
+        raise ValueError(message)
     return backbone
 
 

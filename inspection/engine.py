@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from inspection.recipe import EncoderChoice
 
+USUAL_SIDE = 256
 _OPSET = 17
 
 
@@ -56,16 +57,18 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, if there is one, by the encoder's digest."""
+    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, if there is one."""
 
     name = "onnx"
     device = torch.device("cpu")
 
-    def __init__(self, choice: EncoderChoice, *, cache: Path | None, threads: int | None = None) -> None:
-        path = cache and cache / f"encoder-{encoder_digest(choice)}.cached"
+    def __init__(
+        self, choice: EncoderChoice, *, cache: Path | None, side: int = USUAL_SIDE, threads: int | None = None
+    ) -> None:
+        path = cache and cache / f"encoder-{encoder_digest(choice)}-{side}.cached"
         model = kept(path) if path else None
         if model is None:
-            model = export_onnx(load_encoder(choice))
+            model = export_onnx(load_encoder(choice), side=side)
             if path:
                 keep(path, model)
         self._session = open_session(model, threads=threads)
@@ -92,8 +95,14 @@ class TorchEngine:
         return Descriptors(direction.float().cpu().numpy(), intensity.float().cpu().numpy())
 
 
-def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None) -> Engine:
+def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None, side: int = USUAL_SIDE) -> Engine:
     """Open the engine named, or the best one here for `auto`.
+
+    Args:
+        choice: which encoder.
+        engine: a value of `EngineChoice`.
+        cache: where ONNX Runtime's engine keeps its export, if anywhere.
+        side: the working size in pixels; images of other sizes work for convolutional backbones only.
 
     Raises:
         WeightsError: the encoder's weights are missing or don't fit.
@@ -103,12 +112,12 @@ def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None) -> En
     if kind is EngineChoice.AUTO:
         kind = EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
     if kind is EngineChoice.ONNX:
-        return OnnxEngine(choice, cache=cache)
+        return OnnxEngine(choice, cache=cache, side=side)
     return TorchEngine(choice, device="cuda" if kind is EngineChoice.CUDA else "cpu")
 
 
-def export_onnx(network: DescriptorNetwork, *, side: int = 256) -> bytes:
-    """The network as ONNX, with free batch and image size."""
+def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:
+    """The network as ONNX: traced at `side` pixels, with free batch and, where the backbone has it, image size."""
     example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
     axes = {
         "images": {0: "batch", 1: "side", 2: "side"},

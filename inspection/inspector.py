@@ -110,7 +110,7 @@ class Inspector:
         self._registrar = Registrar(
             self._working, recipe.registration, aspect=self._golden_size[0] / self._golden_size[1]
         )
-        self._engine = open_engine(recipe.encoder, engine=engine, cache=self._cache)
+        self._engine = open_engine(recipe.encoder, engine=engine, cache=self._cache, side=self._side)
         self._model = self._golden_model(images)
         self._comparer = self._model.comparer.to(self._engine.device)
         self._gate = QualityGate(self._model.qualities, recipe.quality)
@@ -275,7 +275,7 @@ class Inspector:
         if model is None:
             on_cpu = isinstance(self._engine, OnnxEngine)
             choice = self.reference_set.recipe.encoder
-            engine: Engine = self._engine if on_cpu else OnnxEngine(choice, cache=self._cache)
+            engine: Engine = self._engine if on_cpu else OnnxEngine(choice, cache=self._cache, side=self._side)
             model = make_golden_model(images, side=self._side, engine=engine, registrar=self._registrar)
             if path:
                 save_golden_model(path, model)
