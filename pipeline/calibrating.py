@@ -98,6 +98,11 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
     )
 
 
+def calibration_picture(workspace: Workspace, product: str, view: str, calibration: Calibration) -> Path:
+    """Where the picture of a calibration lies."""
+    return workspace.reports / product / view / f"calibration-{calibration.digest}.png"
+
+
 def _choose(scored: Sequence[Scored], sample: LabelledSet, policy: Policy, inspector: Inspector) -> Calibration:
     good, defective = similarities(scored, defective=False), similarities(scored, defective=True)
     left_out = [*sample.goldens, *not_inspected(scored)]
@@ -113,7 +118,7 @@ def _choose(scored: Sequence[Scored], sample: LabelledSet, policy: Policy, inspe
 
 def _draw(workspace: Workspace, inspector: Inspector, scored: Sequence[Scored], calibration: Calibration) -> Path:
     product, view = inspector.reference_set.product, inspector.reference_set.view
-    picture = workspace.reports / product / view / f"calibration-{calibration.digest}.png"
+    picture = calibration_picture(workspace, product, view, calibration)
     draw_calibration(
         picture,
         good=similarities(scored, defective=False),

@@ -13,6 +13,7 @@ from flows.commands import (
     batch,
     calibrate,
     deliver,
+    demo,
     doctor,
     enrol,
     evaluate,
@@ -46,6 +47,7 @@ app.command()(records.export)
 app.command()(deliver.deliver)
 app.command()(ui.ui)
 app.command()(doctor.doctor)
+app.command()(demo.demo)
 
 
 @app.callback()
