@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "tf_efficientnet_lite0"
 GRID_STRIDE = 8
+USUAL_SIDE = 256
 DESCRIPTOR_VERSION = 1
 """To be raised whenever the same image and weights would give other descriptors."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -94,8 +95,12 @@ def _direction(features: torch.Tensor) -> torch.Tensor:
     return torch.cat([features / length, length.log()], dim=1)
 
 
-def load_encoder(choice: EncoderChoice) -> DescriptorNetwork:
+def load_encoder(choice: EncoderChoice, *, side: int = USUAL_SIDE) -> DescriptorNetwork:
     """Build the network in evaluation mode, on the CPU, with its weights.
+
+    Args:
+        choice: backbone, weights and levels.
+        side: the working size in pixels. Convolutional backbones take any other as well, transformers don't.
 
     Raises:
         WeightsError: the weights are missing, can't be read, or don't fit the backbone.
@@ -104,7 +109,7 @@ def load_encoder(choice: EncoderChoice) -> DescriptorNetwork:
     if choice.weights is None and choice.name != EMBEDDED:
         message = f"encoder {choice.name!r} needs a local weights file: set encoder.weights in the recipe"
         raise WeightsError(message)
-    backbone = _backbone(choice, state)
+    backbone = _backbone(choice, state, side)
     config = timm.get_pretrained_cfg(choice.name)
     mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
     strides = _strides(backbone, choice)
@@ -143,13 +148,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(message) from error
 
 
-def _backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor]) -> nn.Module:
+def _backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor], side: int) -> nn.Module:
     try:
         whole = timm.create_model(choice.name, pretrained=False)
         if choice.weights is None:
             state = _timm_keys(state, whole)
         whole.load_state_dict(state, strict=True)
-        return _embedded_levels(choice, whole) if choice.weights is None else _levels(choice, whole)
+        return _embedded_levels(choice, whole) if choice.weights is None else _levels(choice, whole, side)
     except _MISFITS as error:
         message = f"the weights do not fit the backbone {choice.name!r}: {error}; mend encoder in the recipe"
         raise WeightsError(message) from error
@@ -165,9 +170,9 @@ def _embedded_levels(choice: EncoderChoice, whole: nn.Module) -> nn.Module:
     return backbone
 
 
-def _levels(choice: EncoderChoice, whole: nn.Module) -> nn.Module:
+def _levels(choice: EncoderChoice, whole: nn.Module, side: int) -> nn.Module:
     """The feature levels of any backbone: timm loads the weights before it takes the model apart and renames it."""
-    any_size: dict[str, Any] = {"dynamic_img_size": True} if hasattr(whole, "dynamic_img_size") else {}
+    sized: dict[str, Any] = {"img_size": side} if hasattr(whole, "pos_embed") else {}
     weights = {"state_dict": whole.state_dict(), "url": "", "hf_hub_id": None}
     backbone = timm.create_model(
         choice.name,
@@ -175,7 +180,7 @@ def _levels(choice: EncoderChoice, whole: nn.Module) -> nn.Module:
         pretrained_cfg_overlay=weights,
         features_only=True,
         out_indices=choice.out_indices,
-        **any_size,
+        **sized,
     )
     if str(getattr(backbone, "output_fmt", "")).endswith("NHWC"):
         message = f"{choice.name!r} gives its levels channels last, which is not supported"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from inspection.cache import keep, kept
-from inspection.encoder import DescriptorNetwork, encoder_digest, load_encoder
+from inspection.encoder import USUAL_SIDE, DescriptorNetwork, encoder_digest, load_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from inspection.recipe import EncoderChoice
 
-USUAL_SIDE = 256
 _OPSET = 17
 
 
@@ -68,7 +67,7 @@ class OnnxEngine:
         path = cache and cache / f"encoder-{encoder_digest(choice)}-{side}.cached"
         model = kept(path) if path else None
         if model is None:
-            model = export_onnx(load_encoder(choice), side=side)
+            model = export_onnx(load_encoder(choice, side=side), side=side)
             if path:
                 keep(path, model)
         self._session = open_session(model, threads=threads)
@@ -82,10 +81,10 @@ class OnnxEngine:
 class TorchEngine:
     """Eager torch, on the CPU or on CUDA (channels last, whole batches)."""
 
-    def __init__(self, choice: EncoderChoice, *, device: str) -> None:
+    def __init__(self, choice: EncoderChoice, *, device: str, side: int = USUAL_SIDE) -> None:
         self.name = "cuda" if device.startswith("cuda") else "torch"
         self.device = torch.device(device)
-        self._network = load_encoder(choice).to(self.device)
+        self._network = load_encoder(choice, side=side).to(self.device)
 
     @torch.inference_mode()
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
@@ -113,7 +112,7 @@ def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None, side:
         kind = EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
     if kind is EngineChoice.ONNX:
         return OnnxEngine(choice, cache=cache, side=side)
-    return TorchEngine(choice, device="cuda" if kind is EngineChoice.CUDA else "cpu")
+    return TorchEngine(choice, device="cuda" if kind is EngineChoice.CUDA else "cpu", side=side)
 
 
 def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:
@@ -127,6 +126,7 @@ def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:
     with TemporaryDirectory(prefix="goldentwin-") as folder, warnings.catch_warnings():
         path = Path(folder, "encoder.onnx")
         warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # other backbones' sizes
         torch.onnx.export(
             network,
             (example,),
