@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from inspection.metric import choose_spread, fit_projection, nearest
+from inspection.metric import choose_spread, fit_projection, nearest_distances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,14 @@ class GoldenBank:
 
     def distances(self, descriptors: torch.Tensor) -> torch.Tensor:
         """Distance of every place of (B, P, C) descriptors to its nearest golden place: (B, P), nuisance units."""
-        return _smoothed_distances(descriptors, self.projection, self.rows) / self.scale
+        return _smoothed(self._nearest(descriptors)) / self.scale
+
+    @cached_property
+    def _search(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.rows.T.contiguous(), self.rows.square().sum(dim=1)
+
+    def _nearest(self, descriptors: torch.Tensor) -> torch.Tensor:
+        return torch.stack([nearest_distances(image @ self.projection, *self._search) for image in descriptors])
 
     def to(self, device: torch.device) -> GoldenBank:
         """The same on another device."""
@@ -125,7 +133,8 @@ def _fit_metric(
     for index, copies in enumerate(changed):
         alone = len(goldens) == 1
         unseen = copies[half:] if alone else torch.cat([goldens[index : index + 1], copies[half:]])
-        held_out.append(_smoothed_distances(unseen, projection, rows if alone else rows[owners != index]))
+        others = rows if alone else rows[owners != index]
+        held_out.append(GoldenBank(projection=projection, rows=others, scale=torch.ones(1)).distances(unseen))
     distances = torch.cat(held_out)  # (B, P)
     scale = _place_scale(distances)
     return GoldenBank(projection=projection, rows=rows, scale=scale), distances / scale
@@ -154,10 +163,9 @@ def _bank_rows(widened: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Ten
     return rows[chosen].contiguous(), owners[chosen]
 
 
-def _smoothed_distances(descriptors: torch.Tensor, projection: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """(B, P) distances to the nearest row, averaged over 3x3 places: one odd place alone is noise."""
-    batch, places, _ = descriptors.shape
+def _smoothed(distances: torch.Tensor) -> torch.Tensor:
+    """Average (B, P) distances over 3x3 places: one odd place alone is noise."""
+    batch, places = distances.shape
     side = grid_side(places)
-    squared, _ = nearest((descriptors @ projection).flatten(0, 1), rows)
-    grid = squared.sqrt().view(batch, 1, side, side)
-    return functional.avg_pool2d(functional.pad(grid, (1, 1, 1, 1), mode="replicate"), 3, 1).flatten(1)
+    padded = functional.pad(distances.view(batch, 1, side, side), (1, 1, 1, 1), mode="replicate")
+    return functional.avg_pool2d(padded, 3, 1).flatten(1)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHRINKAGE = 0.1
+_LEAST_SCATTER = 1e-8
 _QUERIES_AT_ONCE = 1024
 
 
@@ -19,6 +20,12 @@ def nearest(queries: torch.Tensor, bank: torch.Tensor) -> tuple[torch.Tensor, to
     found = [torch.addmm(norms, part, columns, alpha=-2).min(dim=1) for part in torch.split(queries, _QUERIES_AT_ONCE)]
     distances = torch.cat([values for values, _ in found]) + queries.square().sum(dim=1)
     return distances.clamp_min(0), torch.cat([indices for _, indices in found])
+
+
+def nearest_distances(queries: torch.Tensor, columns: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    """The distances alone, (Q,): in the way of every frame, so its bank comes as columns (D, M) with squared norms."""
+    squared = torch.addmm(norms, queries, columns, alpha=-2).amin(dim=1) + queries.square().sum(dim=1)
+    return squared.clamp_min(0).sqrt()
 
 
 def fit_projection(goldens: torch.Tensor, changed: Sequence[torch.Tensor], dimensions: int) -> torch.Tensor:
@@ -44,7 +51,7 @@ def fit_projection(goldens: torch.Tensor, changed: Sequence[torch.Tensor], dimen
         among = [_residual(golden, _others(goldens, index)) for index, golden in enumerate(goldens)]
         scatter = (scatter + torch.stack([r.T @ r / len(r) for r in among]).mean(dim=0)) / 2
     channels = scatter.shape[0]
-    scatter = scatter + SHRINKAGE * scatter.diagonal().mean() * torch.eye(channels)
+    scatter = scatter + SHRINKAGE * scatter.diagonal().mean().clamp_min(_LEAST_SCATTER) * torch.eye(channels)
     values, vectors = torch.linalg.eigh(scatter.double())
     whitening = (vectors * values.rsqrt()).float()
     white = goldens.flatten(0, 1) @ whitening
