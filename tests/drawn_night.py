@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 COMMAND = str(Path(sys.executable).with_name("goldentwin"))
 PRODUCT = "plate"
+PORTION = 16
 
 
 def draw_part(seed: int, *, scratched: bool = False) -> NDArray[np.uint8]:
@@ -52,6 +53,11 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "GOLDENTWIN_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
+def enrol(home: Path, goldens: Path) -> None:
+    """Enrol the goldens; frames are taken as they come, which is fast."""
+    goldentwin(home, "enrol", PRODUCT, "--from", goldens, "--register", "none")
+
+
 def goldentwin(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; it has to succeed."""
     command = [COMMAND, *map(str, arguments)]
@@ -62,7 +68,7 @@ def goldentwin(home: Path, *arguments: str | Path) -> subprocess.CompletedProces
 
 def start_batch(home: Path, frames: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start `goldentwin batch` and don't wait for it."""
-    command = [COMMAND, "batch", PRODUCT, "--frames", str(frames)]
+    command = [COMMAND, "batch", PRODUCT, "--frames", str(frames), "--chunk-size", str(PORTION)]
     with log.open("ab") as output:
         return subprocess.Popen(command, env=environment(home), stdout=output, stderr=output)
 

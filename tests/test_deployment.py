@@ -15,8 +15,8 @@ import pytest
 import yaml
 from drawn_night import (
     PRODUCT,
+    enrol,
     environment,
-    goldentwin,
     missing_and_doubled,
     recorded_frames,
     write_frames,
@@ -28,7 +28,7 @@ from pipeline.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
 FILE = PROJECT / "flows" / "prefect.yaml"
-FRAMES = 24
+FRAMES = 80
 PATIENCE_SECONDS = 100
 
 
@@ -78,7 +78,7 @@ def site(tmp_path_factory):
         "GOLDENTWIN_PROJECT": str(PROJECT),
     }
     try:
-        goldentwin(home, "enrol", PRODUCT, "--from", write_goldens(folder / "goldens"))
+        enrol(home, write_goldens(folder / "goldens"))
         wait_until_healthy(server)
         prefect(site, "work-pool", "create", "gpu-pool", "--type", "process")
         prefect(site, "--no-prompt", "deploy", "--all", "--prefect-file", "flows/prefect.yaml")
@@ -145,8 +145,8 @@ def test_worker_finishes_a_killed_night(site):
     while not recorded_frames(site.home):
         assert time.monotonic() < deadline, (site.folder / "worker.log").read_text()
         time.sleep(0.05)
-    if killed := run_process(site):
-        os.kill(killed, signal.SIGKILL)
+    os.kill(run_process(site), signal.SIGKILL)
+    assert 0 < len(recorded_frames(site.home)) < FRAMES
     output = run_night(site, "--watch", "--watch-timeout", str(PATIENCE_SECONDS))
     assert "Completed" in output
     assert missing_and_doubled(recorded_frames(site.home), site.frames) == (set(), set())

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from batch_killer import Kill, kill_batch
-from drawn_night import PRODUCT, goldentwin, missing_and_doubled, recorded_frames, write_frames, write_goldens
+from drawn_night import PRODUCT, enrol, goldentwin, missing_and_doubled, recorded_frames, write_frames, write_goldens
 
 FRAMES = 300
 KILLS = 10
@@ -23,7 +23,7 @@ def main(seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         frames = write_frames(Path(folder) / "frames", FRAMES)
-        goldentwin(home, "enrol", PRODUCT, "--from", write_goldens(Path(folder) / "goldens"))
+        enrol(home, write_goldens(Path(folder) / "goldens"))
         kills = kill_batch(home, frames, times=KILLS, seed=seed)
         goldentwin(home, "batch", PRODUCT, "--frames", frames)
         recorded = recorded_frames(home)
