@@ -140,7 +140,8 @@ def _print_result(line: LineFiles, calibration: Calibration, summary: BatchSumma
     about = f"{GOLDENS} goldens, calibrated on {calibration.good} good and {calibration.defective} defective boards: "
     terminal.say(Text(about, style="dim").append(f"threshold {calibration.threshold:.3f}", style="bold"))
     if summary.judged:
-        speed = f"{summary.judged} frames judged in {summary.seconds:.1f} s, {summary.judged / summary.seconds:.1f} a second"
+        rate = summary.judged / summary.seconds
+        speed = f"{summary.judged} frames judged in {summary.seconds:.1f} s, {rate:.1f} a second"
     else:
         speed = f"all {summary.total} frames were judged before: nothing to do ({summary.seconds:.1f} s)"
     terminal.say(speed)
