@@ -46,11 +46,12 @@ def enrol_product(  # noqa: PLR0913 - what an enrolment consists of, by name
     added_by: str,
     mask: Path | None = None,
     register: str | None = None,
+    image_size: int | None = None,
     add: bool = False,
 ) -> Enrolled:
     """Enrol pictures as goldens, audit them with the network too, and make sure that there is a calibration.
 
-    `register` is a registration method, kept in the recipe; what else the recipe holds stays.
+    `register` (a registration method) and `image_size` (pixels) go into the recipe; what else it holds stays.
 
     Raises:
         ReferenceSetError: no picture passes the audit, a name can't be used, or the mask does not fit.
@@ -62,7 +63,7 @@ def enrol_product(  # noqa: PLR0913 - what an enrolment consists of, by name
         product=product,
         view=view,
         files=files,
-        recipe=_recipe(workspace, product, view, register),
+        recipe=_recipe(workspace, product, view, register, image_size),
         mask=mask,
         added_by=added_by,
         add=add,
@@ -130,10 +131,16 @@ def _read(path: Path) -> Calibration | None:
         return None  # a damaged one is passed over: it is not the current one
 
 
-def _recipe(workspace: Workspace, product: str, view: str, register: str | None) -> Recipe | None:
-    """The view's recipe with another registration method; None where nothing is to change."""
-    if register is None:
+def _recipe(
+    workspace: Workspace, product: str, view: str, register: str | None, image_size: int | None
+) -> Recipe | None:
+    """The view's recipe with another registration method or image size; None where nothing is to change."""
+    if register is None and image_size is None:
         return None
     path = view_folder(workspace.references, product, view) / "recipe.json"
     recipe = Recipe.load(path) if path.is_file() else Recipe()
-    return replace(recipe, registration=RegistrationMethod(register))
+    return replace(
+        recipe,
+        registration=recipe.registration if register is None else RegistrationMethod(register),
+        image_size=recipe.image_size if image_size is None else image_size,
+    )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PRODUCT, VIEW = "board", "default"
 SEED = 7
 GOLDENS, GOOD, DEFECTS_PER_KIND = 6, 60, 5
+IMAGE_SIZE = 512  # the smallest defects are half a millimetre of a frame of 48 mm
 MAX_OVERKILL = 0.02
 DEFECT_RATE = 0.1
 CHUNK = 30
@@ -109,7 +110,7 @@ def _enrol(workspace: Workspace, line: LineFiles) -> None:
     from pipeline.reading import list_frames  # noqa: PLC0415 - goes with it
 
     files = [file.path for file in list_frames([line.goldens])]
-    enrol_product(workspace, PRODUCT, VIEW, files=files, added_by=options.approver(None))
+    enrol_product(workspace, PRODUCT, VIEW, files=files, added_by=options.approver(None), image_size=IMAGE_SIZE)
 
 
 def _calibrate(workspace: Workspace, line: LineFiles) -> tuple[Calibration, Path]:

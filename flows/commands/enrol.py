@@ -34,6 +34,10 @@ def enrol(
         options.RegistrationName | None,
         typer.Option("--register", help="How frames are brought onto the golden; auto by default."),
     ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Side that frames are resized to, 256 by default; more for fine defects."),
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add to the current goldens instead of replacing them.")] = False,
     by: options.By = None,
     as_json: options.Json = False,
@@ -57,6 +61,7 @@ def enrol(
         added_by=options.approver(by),
         mask=mask,
         register=register,
+        image_size=image_size,
         add=add,
     )
     if as_json:
