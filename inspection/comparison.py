@@ -61,15 +61,15 @@ class GoldenBank:
 class Comparer:
     """Set once with the goldens, ask for every frame."""
 
-    def __init__(self, banks: Sequence[GoldenBank], golden_distances: NDArray[np.float64]) -> None:
+    def __init__(self, banks: Sequence[GoldenBank], golden_maps: NDArray[np.float32]) -> None:
         """Use `fit_comparer` to make one from goldens.
 
         Args:
             banks: the direction's and the intensity's bank.
-            golden_distances: what harmlessly changed goldens read when they are compared like frames.
+            golden_maps: (N, g, g) what harmlessly changed goldens read when they are compared like frames.
         """
         self.banks = tuple(banks)
-        self.golden_distances = golden_distances
+        self.golden_maps = golden_maps
 
     @torch.inference_mode()
     def compare(self, descriptors: Descriptors) -> NDArray[np.float32]:
@@ -88,7 +88,7 @@ class Comparer:
     def to(self, device: torch.device) -> Comparer:
         """The same on another device."""
         moved = [bank.to(device) for bank in self.banks]
-        return Comparer(moved, self.golden_distances)
+        return Comparer(moved, self.golden_maps)
 
 
 def fuse(maps: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -117,8 +117,8 @@ def fit_comparer(goldens: Descriptors, changed: Sequence[Descriptors]) -> Compar
             _fit_metric(torch.from_numpy(kind), [torch.from_numpy(c[index]) for c in changed], DIMENSIONS[index])
             for index, kind in enumerate(goldens)
         ]
-        read = fuse([maps for _, maps in fitted]).flatten(1).amax(dim=1)
-    return Comparer([bank for bank, _ in fitted], read.double().numpy())
+        read = fuse([maps for _, maps in fitted])
+    return Comparer([bank for bank, _ in fitted], read.numpy())
 
 
 def _fit_metric(

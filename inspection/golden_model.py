@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METRICS = 2
-COMPARISON_VERSION = 2
+COMPARISON_VERSION = 3
 """To be raised whenever the same goldens would give other distances."""
 _COPIES_IN_ALL = 64
 _MOST_COPIES = 12
@@ -94,7 +94,7 @@ def golden_distances(images: Sequence[NDArray[np.uint8]], engine: Engine, compar
             GoldenBank(projection=b.projection, rows=torch.from_numpy(kind[index]) @ b.projection, scale=b.scale)
             for b, kind in zip(comparer.banks, described, strict=True)
         ]
-        maps = Comparer(single, comparer.golden_distances).compare(described)
+        maps = Comparer(single, comparer.golden_maps).compare(described)
         distances[:, index] = maps.reshape(len(images), -1).max(axis=1)
     np.fill_diagonal(distances, 0.0)
     return distances
@@ -113,7 +113,7 @@ def model_path(cache: Path, *, encoder: str, reference_set: str, recipe: str) ->
 
 def save_golden_model(path: Path, model: GoldenModel) -> None:
     """Keep the model."""
-    arrays: dict[str, NDArray[np.generic]] = {"golden_distances": model.comparer.golden_distances}
+    arrays: dict[str, NDArray[np.generic]] = {"golden_maps": model.comparer.golden_maps}
     for index, bank in enumerate(model.comparer.banks):
         arrays[f"projection{index}"] = bank.projection.numpy()
         arrays[f"rows{index}"] = bank.rows.numpy()
@@ -138,7 +138,7 @@ def load_golden_model(path: Path) -> GoldenModel | None:
             )
             for index in range(METRICS)
         ]
-        comparer = Comparer(banks, arrays["golden_distances"])
+        comparer = Comparer(banks, arrays["golden_maps"])
         return GoldenModel(comparer=comparer, qualities=tuple(_quality(row) for row in arrays["qualities"]))
 
 

@@ -133,8 +133,12 @@ class Inspector:
 
     @property
     def golden_similarities(self) -> NDArray[np.float64]:
-        """What harmlessly changed goldens read when compared with the other goldens: the provisional sample."""
-        return np.array([similarity_of(distance) for distance in self._model.comparer.golden_distances])
+        """What harmlessly changed goldens read when compared with the other goldens: the provisional sample.
+
+        They are read as frames are: nothing outside the ROI counts, and regions by their sensitivity.
+        """
+        maps = [spread_to_pixels(grid, self._side, self._sensitivity) for grid in self._model.comparer.golden_maps]
+        return np.array([similarity_of(image_distance(distances)) for distances in maps])
 
     def golden_distances(self) -> NDArray[np.float64]:
         """Distance of each golden from each other one alone, (G, G), for the audit."""
@@ -199,21 +203,16 @@ class Inspector:
         if calibration is not None:
             verdict, reason = judge_similarity(similarity, calibration.threshold), ""
             regions = self._regions(frame, distances, calibration) if verdict is Verdict.FLAG else ()
-        return Judgement(
+        return replace(
+            self._refused(frame),
             verdict=verdict,
             reason=reason or None,
             similarity=similarity,
             distance=distance,
-            threshold=calibration.threshold if calibration else None,
-            provisional=calibration.provisional if calibration else False,
             regions=regions,
-            provenance=self.provenance,
             milliseconds=frame.milliseconds + share + _since(started),
             similarity_map=similarity_map(distances),
             matrix=frame.matrix,
-            brightness=frame.quality.brightness if frame.quality else None,
-            focus=frame.quality.focus if frame.quality else None,
-            registration_quality=frame.registration.quality if frame.registration else None,
         )
 
     def _regions(

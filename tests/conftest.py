@@ -7,12 +7,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from postgres_server import PostgresServer, postgres_programs, running_postgres
 
 from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from drawn_line import DrawnLine
 
 PROJECT = Path(__file__).resolve().parents[1]
 QUIET = {
@@ -76,6 +80,14 @@ def workspace(home: Path) -> Workspace:
 def real_data() -> Path:
     """The folder of real inspection images, one folder a part; read only."""
     return _real_data_folder()
+
+
+@pytest.fixture(scope="session")
+def plates(tmp_path_factory: pytest.TempPathFactory) -> DrawnLine:
+    """Drawn plates, enrolled and provisionally calibrated once; `copy` gives a test a home of its own."""
+    from drawn_line import plate_line
+
+    return plate_line(tmp_path_factory.mktemp("plates") / "home")
 
 
 @pytest.fixture(scope="session")

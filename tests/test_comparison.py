@@ -81,17 +81,17 @@ def test_comparing_is_the_same_in_any_company(compared):
 def test_fitting_is_deterministic(engine, model):
     """The same goldens give the same model."""
     again = made(engine, GOLDENS)
-    np.testing.assert_array_equal(again.comparer.golden_distances, model.comparer.golden_distances)
+    np.testing.assert_array_equal(again.comparer.golden_maps, model.comparer.golden_maps)
     for one, other in zip(again.comparer.banks, model.comparer.banks, strict=True):
         assert torch.equal(one.rows, other.rows)
 
 
 def test_provisional_sample_is_of_harmless_pictures(model):
     """What harmlessly changed goldens read: several figures a golden, finite, about 1 in nuisance units."""
-    distances = model.comparer.golden_distances
-    assert len(distances) >= len(GOLDENS)
-    assert np.isfinite(distances).all()
-    assert 0.3 < np.median(distances) < 3
+    maps = model.comparer.golden_maps
+    assert len(maps) >= len(GOLDENS)
+    assert np.isfinite(maps).all()
+    assert 0.3 < np.median(maps.max(axis=(1, 2))) < 3
 
 
 def test_kept_model_is_the_model(model, engine, tmp_path):
@@ -101,7 +101,7 @@ def test_kept_model_is_the_model(model, engine, tmp_path):
     loaded = load_golden_model(path)
     described = describe(engine, [draw_part(5, scratched=True)])
     np.testing.assert_array_equal(loaded.comparer.compare(described), model.comparer.compare(described))
-    np.testing.assert_array_equal(loaded.comparer.golden_distances, model.comparer.golden_distances)
+    np.testing.assert_array_equal(loaded.comparer.golden_maps, model.comparer.golden_maps)
     assert loaded.qualities == model.qualities
 
 
@@ -151,7 +151,7 @@ def test_cost_does_not_grow_with_goldens(monkeypatch):
     for count in (1, 4, 64):
         comparer = fit_comparer(*made_up(count, 2))
         assert all(len(bank.rows) <= 96 for bank in comparer.banks)
-        assert len(comparer.golden_distances) >= count
+        assert len(comparer.golden_maps) >= count
 
 
 def test_identical_goldens_give_finite_distances():
