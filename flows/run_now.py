@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from flows.embedded_server import EmbeddedServer, embedded_server
+from flows.embedded_server import embedded_server
 from flows.night import Night
 from flows.settings import prepare_prefect
 from flows.watching import Watcher, report_progress, watched_by
@@ -65,51 +65,58 @@ def run_plainly(night: Night) -> BatchSummary:
 
 
 def _run_with_prefect(night: Night) -> BatchSummary:
-    with _starting_server(night.workspace.home) as server:
+    if api_url := _named_api(night.workspace.home):
+        with _quiet_prefect(), _answering(api_url):
+            return _run_flow(night)
+    with embedded_server(night.workspace.home) as server, _quiet_prefect():
         night.open()  # takes as long as the server takes to start
-        with _api_of(server):
-            from flows.nightly import nightly_inspection  # noqa: PLC0415 - importing Prefect takes seconds
+        server.wait()
+        with _used(server.api_url, retries=CLIENT_RETRIES):
+            summary = _run_flow(night)
+            _deliver_logs_and_events()
+            return summary
 
-            return cast("BatchSummary", nightly_inspection(**night.parameters()))
+
+def _run_flow(night: Night) -> BatchSummary:
+    from flows.nightly import nightly_inspection  # noqa: PLC0415 - importing Prefect takes seconds
+
+    return cast("BatchSummary", nightly_inspection(**night.parameters()))
+
+
+def _named_api(home: Path) -> str | None:
+    """The API that the user's environment names, or the profile in a PREFECT_HOME of their own."""
+    named = os.environ.get("PREFECT_API_URL")
+    if named or Path(os.environ.get("PREFECT_HOME", home / "prefect")) == home / "prefect":
+        return named
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415 - importing Prefect takes seconds
+
+    return cast("str | None", PREFECT_API_URL.value())
 
 
 @contextmanager
-def _starting_server(home: Path) -> Iterator[EmbeddedServer | None]:
-    """The embedded server, not up yet; None where the user's settings name another API."""
-    if os.environ.get("PREFECT_API_URL"):
-        with _quiet_prefect():
-            yield None
-        return
-    with embedded_server(home) as server, _quiet_prefect():
-        yield server
+def _answering(api_url: str) -> Iterator[None]:
+    """Use the API for the block, if it answers now."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - importing Prefect takes seconds
 
-
-@contextmanager
-def _api_of(server: EmbeddedServer | None) -> Iterator[None]:
-    """Let Prefect use `server`, once it is up, or the API of the user's settings, once it answered."""
-    if server is None:
-        _require_answer()
+    with _used(api_url, retries=0), get_client(sync_client=True) as client:
+        if error := client.api_healthcheck():
+            raise error
+    with _used(api_url):
         yield
-        return
+
+
+@contextmanager
+def _used(api_url: str, *, retries: int | None = None) -> Iterator[None]:
+    """Let Prefect use the API for the block; `retries` is how often it asks again, its own setting when None."""
     from prefect.settings import (  # noqa: PLC0415 - importing Prefect takes seconds
         PREFECT_API_URL,
         PREFECT_CLIENT_MAX_RETRIES,
         temporary_settings,
     )
 
-    server.wait()
-    with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_CLIENT_MAX_RETRIES: CLIENT_RETRIES}):
+    asked = {} if retries is None else {PREFECT_CLIENT_MAX_RETRIES: retries}
+    with temporary_settings({PREFECT_API_URL: api_url, **asked}):
         yield
-        _deliver_logs_and_events()
-
-
-def _require_answer() -> None:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - importing Prefect takes seconds
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings  # noqa: PLC0415 - the same
-
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
-        if error := client.api_healthcheck():
-            raise error
 
 
 def _deliver_logs_and_events() -> None:
