@@ -19,10 +19,10 @@ from inspection.engine import open_engine
 from inspection.golden_model import describe, working_image
 from inspection.inspector import Inspector
 from inspection.metric import nearest
-from inspection.overlay import map_on_frame
-from inspection.verdicts import Judgement
 from inspection.metrics import aupro, image_auroc, pixel_auroc
+from inspection.overlay import map_on_frame
 from inspection.recipe import EncoderChoice, Recipe
+from inspection.verdicts import Judgement
 from pipeline.enrolment import enrol_goldens
 from pipeline.reading import list_frames, read_frame
 
@@ -65,9 +65,7 @@ def plain_distances(goldens: list[np.ndarray], images: list[np.ndarray], cache: 
 def measure(part: str, count: int, home: Path) -> dict[str, float | None]:
     """Figures of one part with its first `count` goldens."""
     files = sorted((DATA / part / "train" / "good").iterdir())[:count]
-    report = enrol_goldens(
-        home / str(count), product=part, files=files, recipe=Recipe(), added_by="benchmark"
-    )
+    report = enrol_goldens(home / str(count), product=part, files=files, recipe=Recipe(), added_by="benchmark")
     inspector = Inspector(report.reference_set, cache=home / "cache")
     images, labels, masks = [], [], []
     for kind in sorted((DATA / part / "test").iterdir()):
@@ -117,7 +115,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         for part in arguments.parts:
             results[part] = {count: measure(part, count, Path(home)) for count in (1, 4)}
-            print(part, {k: {n: v and round(v, 4) for n, v in f.items()} for k, f in results[part].items()}, file=sys.stderr)
+            print(
+                part,
+                {k: {n: v and round(v, 4) for n, v in f.items()} for k, f in results[part].items()},
+                file=sys.stderr,
+            )
     print(json.dumps(results))
 
 

@@ -45,7 +45,9 @@ def accuracy_table(results: dict[str, dict[str, dict[str, float | None]]]) -> li
         for column, cell in zip(columns, cells, strict=True):
             column.append(float(cell or 0.0))
         pixel = [counts["4"].get("pixel_auroc"), counts["4"].get("aupro")]
-        lines.append(f"| {part} | " + " | ".join("-" if cell is None else f"{cell:.4f}" for cell in (*cells, *pixel)) + " |")
+        lines.append(
+            f"| {part} | " + " | ".join("-" if cell is None else f"{cell:.4f}" for cell in (*cells, *pixel)) + " |"
+        )
     means = [sum(column) / len(column) for column in columns]
     lines.append("| **mean** | " + " | ".join(f"**{mean:.4f}**" for mean in means) + " | | |")
     return lines

@@ -86,15 +86,20 @@ def main() -> None:
         _, ready = enrolled(home, files[:4], "four", Recipe())
         inspectors = {count: enrolled(home, files[:count], f"g{count}")[0] for count in (1, 16, 64)}
         encode = milliseconds(lambda: onnx.describe([working]))
-        print(json.dumps({
-            "encoder_ms": encode,
-            "eager_torch_over_encoder": milliseconds(lambda: eager.describe([working]), 15) / encode,
-            "compare_16_over_encoder": milliseconds(compare_and_decide(inspectors[16], image)) / encode,
-            "judge_64_over_judge_1": milliseconds(lambda: inspectors[64].judge([image]))
-            / milliseconds(lambda: inspectors[1].judge([image])),
-            "path_over_encoder": path(home, files) / milliseconds(lambda: onnx.describe([working])),
-            "ready_seconds_4_goldens": ready,
-        }, indent=1))
+        print(
+            json.dumps(
+                {
+                    "encoder_ms": encode,
+                    "eager_torch_over_encoder": milliseconds(lambda: eager.describe([working]), 15) / encode,
+                    "compare_16_over_encoder": milliseconds(compare_and_decide(inspectors[16], image)) / encode,
+                    "judge_64_over_judge_1": milliseconds(lambda: inspectors[64].judge([image]))
+                    / milliseconds(lambda: inspectors[1].judge([image])),
+                    "path_over_encoder": path(home, files) / milliseconds(lambda: onnx.describe([working])),
+                    "ready_seconds_4_goldens": ready,
+                },
+                indent=1,
+            )
+        )
 
 
 def path(home: Path, files: list[Path]) -> float:
