@@ -17,6 +17,7 @@ from pipeline.champions import read_champion
 from pipeline.durable import write_text
 
 if TYPE_CHECKING:
+    from inspection.reference_set import ReferenceSet
     from pipeline.workspace import Workspace
 
 CURRENT = "current.json"
@@ -29,13 +30,13 @@ def open_inspector(workspace: Workspace, product: str, view: str = "default", *,
     Where the reference images can't be found (a share that is away), the last champion kept locally judges.
 
     Raises:
-        NotEnrolledError: there are neither goldens nor a champion.
+        NotEnrolledError: there are neither goldens in reach nor a champion.
         WeightsError: the encoder's weights are missing or don't fit.
         ReferenceSetError: a golden was altered since it was enrolled.
     """
     try:
-        reference_set = load_reference_set(workspace.references, product, view)
-    except (NotEnrolledError, OSError):
+        reference_set = _enrolled(workspace, product, view)
+    except NotEnrolledError:
         champion = read_champion(workspace, product, view)
         if champion is None:
             raise
@@ -85,6 +86,14 @@ def keep_calibration(workspace: Workspace, product: str, view: str, calibration:
     return path
 
 
+def _enrolled(workspace: Workspace, product: str, view: str) -> ReferenceSet:
+    try:
+        return load_reference_set(workspace.references, product, view)
+    except OSError as error:  # a share that hangs or went away
+        message = f"the goldens of {product}/{view} can't be reached ({error}); mount {workspace.references} again"
+        raise NotEnrolledError(message) from error
+
+
 def _is_bound(calibration: Calibration, inspector: Inspector) -> bool:
     try:
         calibration.check(inspector.binding)
@@ -96,8 +105,8 @@ def _is_bound(calibration: Calibration, inspector: Inspector) -> bool:
 def _state_of(workspace: Workspace, product: str, view: str) -> str:
     """Changes whenever an inspector kept open would judge by what no longer holds."""
     try:
-        reference_set = load_reference_set(workspace.references, product, view)
-    except (NotEnrolledError, OSError):
+        reference_set = _enrolled(workspace, product, view)
+    except NotEnrolledError:
         champion = read_champion(workspace, product, view)
         return f"champion {champion.digest}" if champion else ""
     calibration = read_calibration(workspace, product, view)
