@@ -106,10 +106,16 @@ def _draw(workspace: Workspace, frames: int) -> LineFiles:
 
 
 def _enrol(workspace: Workspace, line: LineFiles) -> None:
+    """Enrol the goldens, unless they are enrolled already."""
+    from inspection.reference_set import list_enrolled, load_reference_set  # noqa: PLC0415 - OpenCV takes a moment
     from pipeline.enrolling import enrol_product  # noqa: PLC0415 - torch takes seconds to import
     from pipeline.reading import list_frames  # noqa: PLC0415 - goes with it
 
     files = [file.path for file in list_frames([line.goldens])]
+    if (PRODUCT, VIEW) in list_enrolled(workspace.references):
+        known = load_reference_set(workspace.references, PRODUCT, VIEW)
+        if [golden.name for golden in known.goldens] == [path.name for path in files]:
+            return
     enrol_product(workspace, PRODUCT, VIEW, files=files, added_by=options.approver(None), image_size=IMAGE_SIZE)
 
 
