@@ -42,6 +42,7 @@ settings.load_profile("goldentwin")
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported: libraries neither phone home nor read or write the user's own settings."""
     os.environ.update(QUIET)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # what tests encode is tiny, and threads that wait cost more
     for name in OUTSIDE:
         os.environ.pop(name, None)
     os.environ["MPLCONFIGDIR"] = str(config.cache.mkdir("matplotlib"))  # kept, for its list of fonts takes seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-from datetime import UTC, datetime
 
 import cv2
 import numpy as np
@@ -292,11 +291,3 @@ def test_file_gone_while_planning_is_no_error(line, night, monkeypatch):
 
     monkeypatch.setattr(batch, "list_frames", then_moved)
     assert "04.png" in planned_frames(plan(line, night))
-
-
-def test_plan_says_when_and_from_where(line, night):
-    """For the run in MLflow: the moment in UTC and the folder."""
-    planned = plan(line, night)
-    assert planned.started_at.tzinfo is UTC
-    assert abs((datetime.now(UTC) - planned.started_at).total_seconds()) < 60
-    assert planned.source == str(night)
