@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
 
@@ -56,14 +57,16 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, if there is one."""
+    """ONNX Runtime on the CPU; the exported graph is kept in `cache`, if there is one.
+
+    By default a frame has one thread: several frames at once use the cores better than several threads on one frame,
+    which wait for each other after every layer. torch and OpenCV follow.
+    """
 
     name = "onnx"
     device = torch.device("cpu")
 
-    def __init__(
-        self, choice: EncoderChoice, *, cache: Path | None, side: int = USUAL_SIDE, threads: int | None = None
-    ) -> None:
+    def __init__(self, choice: EncoderChoice, *, cache: Path | None, side: int = USUAL_SIDE, threads: int = 1) -> None:
         path = cache and cache / f"encoder-{encoder_digest(choice)}-{side}.cached"
         model = kept(path) if path else None
         if model is None:
@@ -71,6 +74,8 @@ class OnnxEngine:
             if path:
                 keep(path, model)
         self._session = open_session(model, threads=threads)
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
 
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
         """One image a call: batches gain nothing on the CPU, and a frame's verdict can't depend on its batch."""
@@ -140,12 +145,11 @@ def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:
         return path.read_bytes()
 
 
-def open_session(model: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Open an ONNX Runtime session on the CPU with `threads` threads (all cores when None)."""
+def open_session(model: bytes, *, threads: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX Runtime session on the CPU with `threads` threads."""
     import onnxruntime  # noqa: PLC0415 - slow to import, and not needed on CUDA
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
