@@ -42,7 +42,7 @@ settings.load_profile("goldentwin")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported: libraries neither phone home nor read or write the user's own settings."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, also in what tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else ignored in the background
     os.environ.update(QUIET)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # what tests encode is tiny, and threads that wait cost more
     for name in OUTSIDE:
