@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from inspection.engine import Descriptors
 
-BANK_ROWS = 2048
+BANK_ROWS = 1024
 """Places kept per metric, however many goldens there are: what a frame costs must not grow with them."""
 DIMENSIONS = (64, 96)
 """Dimensions kept of direction and intensity."""
-_CANDIDATE_ROWS = 8 * BANK_ROWS
+_CANDIDATE_ROWS = 16 * BANK_ROWS
 _SMALLEST_SCALE = 1e-6
 _NEIGHBOURHOOD = 1 / 8  # of the side: places this near share what is harmless
 
