@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from inspection.engine import Descriptors
 
 BANK_ROWS = 1024
-"""Places kept per metric, however many goldens there are: what a frame costs must not grow with them."""
+"""Places kept per metric, however many goldens there are: what a frame costs must not grow with them.
+
+Where a frame has more than twice as many places (512 pixels have 4096), half of its places are kept.
+"""
 DIMENSIONS = (64, 96)
 """Dimensions kept of direction and intensity."""
-_CANDIDATE_ROWS = 16 * BANK_ROWS
+_CANDIDATES = 16  # times the rows kept
 _SMALLEST_SCALE = 1e-6
 _NEIGHBOURHOOD = 1 / 8  # of the side: places this near share what is harmless
 
@@ -156,10 +159,11 @@ def _bank_rows(widened: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Ten
     """Choose the bank's rows (M, D) out of the goldens' places; also the number of each one's golden."""
     rows = torch.cat([part.flatten(0, 1) for part in widened])
     owners = torch.cat([torch.full((part.shape[0] * part.shape[1],), index) for index, part in enumerate(widened)])
-    if len(rows) > _CANDIDATE_ROWS:
-        kept = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_CANDIDATE_ROWS]
+    count = max(BANK_ROWS, widened[0].shape[1] // 2)
+    if len(rows) > _CANDIDATES * count:
+        kept = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[: _CANDIDATES * count]
         rows, owners = rows[kept], owners[kept]
-    chosen = choose_spread(rows, BANK_ROWS)
+    chosen = choose_spread(rows, count)
     return rows[chosen].contiguous(), owners[chosen]
 
 
