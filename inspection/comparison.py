@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from inspection.engine import Descriptors
 
-BANK_ROWS = 1024
+BANK_ROWS = 1280
 """Places kept per metric, however many goldens there are: what a frame costs must not grow with them.
 
-Where a frame has more than twice as many places (512 pixels have 4096), half of its places are kept.
+Where a frame has more than twice as many places (512 pixels have 4096), half as many as those are kept.
 """
 DIMENSIONS = (64, 96)
 """Dimensions kept of direction and intensity."""
