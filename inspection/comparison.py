@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BANK_ROWS = 1280
 """Places kept per metric, however many goldens there are: what a frame costs must not grow with them.
 
-Where a frame has more than twice as many places (512 pixels have 4096), half as many as those are kept.
+Larger images keep half as many rows as they have places where that is more (2048 at 512 pixels).
 """
 DIMENSIONS = (64, 96)
 """Dimensions kept of direction and intensity."""
