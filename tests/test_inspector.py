@@ -210,9 +210,9 @@ def test_cache_changes_no_verdict(plates, frames, tmp_path):
 
 def test_simulated_boards_are_judged(tmp_path):
     """On boards drawn in detail, by three goldens alone: a large missing part is FLAG, good boards pass."""
-    line = LineSimulator(3, 192)
+    line = LineSimulator(3, 256)
     workspace = Workspace(home=tmp_path, references=tmp_path / "references")
-    enrol(workspace, "board", [line.frame(number).image for number in range(3)], Recipe(image_size=192))
+    enrol(workspace, "board", [line.frame(number).image for number in range(3)], Recipe())
     inspector = calibrated(workspace, "board")
     good = inspector.judge([line.frame(number).image for number in range(20, 24)])
     faulty = inspector.judge([line.frame(number, DefectKind.MISSING_PART).image for number in (30, 35)])
