@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import time
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inspection.durable import write_bytes
 from inspection.errors import ReferenceSetError
 from inspection.reference_set import (
     Golden,
@@ -97,8 +97,8 @@ def store_version(  # noqa: PLR0913 - what a version consists of, by name
         if created:
             _write_json(version_file(folder, number), _manifest(product, view, number, goldens, added_by))
         if roi is not None:
-            _write(folder / ROI_FILE, roi)
-        _write(folder / "recipe.json", recipe.to_json().encode())
+            write_bytes(folder / ROI_FILE, roi)
+        write_bytes(folder / "recipe.json", recipe.to_json().encode())
         if created:
             _make_current(folder, version=number, by=added_by, action="enrol")
     return load_reference_set(references, product, view), created
@@ -173,7 +173,7 @@ def _copy(picture: NewGolden, folder: Path) -> None:
     if hashlib.sha256(data).hexdigest() != picture.sha256:
         message = f"{picture.path} changed while it was being enrolled; enrol again"
         raise ReferenceSetError(message)
-    _write(target, data)
+    write_bytes(target, data)
 
 
 def _manifest(product: str, view: str, version: int, goldens: Sequence[Golden], by: str) -> dict[str, Any]:
@@ -198,21 +198,7 @@ def _make_current(folder: Path, *, version: int, by: str, action: str) -> None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    _write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step: all of the old content or all of the new, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from inspection.durable import write_bytes
 from inspection.errors import CalibrationError, UnreadableImageError
 from inspection.overlay import contact_sheet, draw_strip
 from inspection.recipe import digest_of
 from inspection.verdicts import Provenance, Verdict
-from pipeline.durable import write_bytes
 from pipeline.evidence import write_evidence
 from pipeline.inspecting import inspect_frames
 from pipeline.opening import keep_inspector

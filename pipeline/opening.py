@@ -9,12 +9,12 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from inspection.calibration import Calibration
+from inspection.durable import write_text
 from inspection.errors import CalibrationError, NotCalibratedError, NotEnrolledError
 from inspection.inspector import Inspector
 from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set
 from pipeline.champions import read_champion
-from pipeline.durable import write_text
 
 if TYPE_CHECKING:
     from inspection.reference_set import ReferenceSet

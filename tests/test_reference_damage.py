@@ -100,14 +100,14 @@ from pathlib import Path
 from inspection import reference_store
 from pipeline.enrolment import enrol_goldens
 steps = int(sys.argv[1])
-write = reference_store._write
+write = reference_store.write_bytes
 def killed_after(path, data):
     global steps
     if steps == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     steps -= 1
     write(path, data)
-reference_store._write = killed_after
+reference_store.write_bytes = killed_after
 files = [Path(name) for name in sys.argv[3:]]
 enrol_goldens(Path(sys.argv[2]), product="gear", files=files, added_by="ben")
 """
