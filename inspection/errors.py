@@ -25,6 +25,14 @@ class WeightsError(GoldentwinError):
     """The encoder's weights are missing, incomplete or not those the recipe names."""
 
 
+class TwinError(GoldentwinError):
+    """A trained network is missing or damaged, or can't be trained from what was given."""
+
+
+class PairsError(GoldentwinError):
+    """A pair manifest can't be read: a missing column, file or box."""
+
+
 class CalibrationError(GoldentwinError):
     """A calibration can't be made or used."""
 

@@ -38,7 +38,8 @@ class Region:
     """A connected place below the threshold, in pixels of the frame as it was delivered.
 
     `similarity` is the lowest similarity inside the region (its peak defect); `area` counts pixels.
-    `type` names the defect where the encoder was trained to name it, else None.
+    `type` names the defect where a network was trained to name it, else None; `certainty` in [0, 1] is how sure that
+    network is of the whole region, by which regions are ranked, else None.
     """
 
     x: int
@@ -48,6 +49,7 @@ class Region:
     area: int
     similarity: float
     type: str | None = None
+    certainty: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from inspection.calibration import Calibration
+from inspection.calibration import Calibration, provisional_calibration
 from inspection.durable import write_text
 from inspection.errors import CalibrationError, NotCalibratedError, NotEnrolledError
 from inspection.inspector import Inspector
@@ -58,6 +58,12 @@ def keep_inspector(workspace: Workspace, product: str, view: str, *, engine: str
     state = _state_of(workspace, product, view)
     with _one_at_a_time:  # or several threads would each open it
         return _opened(workspace, product, view, engine, state)
+
+
+def provisionally_calibrated(inspector: Inspector) -> Inspector:
+    """The same inspector, judging by a provisional calibration from its goldens alone; nothing is kept."""
+    inspector.calibration = provisional_calibration(inspector.golden_similarities, binding=inspector.binding)
+    return inspector
 
 
 def read_calibration(workspace: Workspace, product: str, view: str) -> Calibration | None:

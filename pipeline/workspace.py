@@ -42,6 +42,11 @@ class Workspace:
         return self.home / "calibrations"
 
     @property
+    def twins(self) -> Path:
+        """Trained networks, `<product>/<view>/<digest>/`."""
+        return self.home / "twins"
+
+    @property
     def evidence(self) -> Path:
         """Pictures of flagged frames."""
         return self.home / "evidence"

@@ -20,6 +20,7 @@ from flows.commands import (
     inspecting,
     options,
     records,
+    train,
     ui,
     versions,
 )
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command()(enrol.enrol)
+app.command()(train.train)
 app.command()(calibrate.calibrate)
 app.command()(inspecting.inspect)
 app.command()(evaluate.evaluate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,15 +15,22 @@ from flows.commands import options, terminal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from inspection.inspector import Inspector
     from pipeline.frames import FrameVerdict
+    from pipeline.workspace import Workspace
 
 
 def inspect(
     context: typer.Context,
-    product: options.Product,
-    frames: Annotated[list[Path], typer.Argument(metavar="FRAMES...", help="Image files, or folders of them.")],
+    product: options.MaybeProduct = None,
+    frames: Annotated[
+        list[Path] | None, typer.Argument(metavar="FRAMES...", help="Image files, or folders of them.")
+    ] = None,
     *,
+    pairs: options.Pairs = None,
     view: options.View = "default",
     engine: options.Engine = "auto",
     evidence: Annotated[
@@ -35,39 +43,93 @@ def inspect(
 ) -> None:
     """Judge frames and print a verdict for each: PASS, FLAG or CANNOT_INSPECT.
 
-    A file that is missing or no image is CANNOT_INSPECT, and the command goes on. The exit code is 0 whatever the
-    verdicts are: read them from the output (--json prints one object a line). Nothing is recorded; `batch` does that.
+    With --pairs each frame is judged against its own golden: by PRODUCT's trained network where one is named and was
+    trained, else by that golden alone, provisionally. A file that is missing or no image is CANNOT_INSPECT, and the
+    command goes on. The exit code is 0 whatever the verdicts are: read them from the output (--json prints one object a
+    line). Nothing is recorded; `batch` does that.
     """
+    workspace = options.workspace_of(context, home, references)
+    if pairs is not None:
+        if frames:
+            message = "give FRAMES or --pairs, not both"
+            raise typer.BadParameter(message)
+        _inspect_pairs(workspace, product, view, pairs, engine, evidence, as_json=as_json)
+        return
+    if product is None or not frames:
+        message = "name PRODUCT and FRAMES, or a manifest with --pairs"
+        raise typer.BadParameter(message)
     from pipeline.inspecting import inspect_frames  # noqa: PLC0415 - torch takes seconds to import
     from pipeline.opening import open_inspector  # noqa: PLC0415 - goes with it
     from pipeline.reading import list_frames  # noqa: PLC0415 - goes with it
 
-    inspector = open_inspector(options.workspace_of(context, home, references), product, view, engine=engine)
+    inspector = open_inspector(workspace, product, view, engine=engine)
     files = list_frames(frames)
     if not as_json:
         _print_heading(inspector)
-    counts: Counter[str] = Counter()
-    widest = max((len(file.frame) for file in files), default=0)
+    page = _Page(widest=max((len(file.frame) for file in files), default=0), as_json=as_json)
     for verdict in inspect_frames(inspector, files, keep_images=evidence is not None):
         if evidence is not None:
-            _write_picture(evidence, inspector, verdict)
+            _write_picture(evidence, inspector.first_golden, verdict)
+        page.show(verdict)
+    page.end(evidence)
+
+
+def _inspect_pairs(  # noqa: PLR0917 - what the command was given
+    workspace: Workspace,
+    product: str | None,
+    view: str,
+    manifest: Path,
+    engine: str,
+    evidence: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from pipeline.pair_inspecting import PAIRS, inspect_pairs, open_pair_judge  # noqa: PLC0415 - torch takes seconds
+    from pipeline.pairs import read_pairs  # noqa: PLC0415 - goes with it
+    from pipeline.reading import FrameFile, read_frame  # noqa: PLC0415 - goes with it
+
+    pairs = read_pairs(manifest)
+    judge = open_pair_judge(workspace, product, view, engine=engine)
+    page = _Page(widest=max(len(pair.frame.frame) for pair in pairs), as_json=as_json)
+    keep = evidence is not None
+    for one in inspect_pairs(judge, pairs, product=product or PAIRS, view=view, keep_images=keep):
+        if evidence is not None:
+            path = one.pair.golden
+            golden = read_frame(FrameFile(frame=path.name, path=path, part_id=path.stem)).image
+            if golden is not None:
+                _write_picture(evidence, golden, one.verdict)
+        page.show(one.verdict)
+    page.end(evidence)
+
+
+@dataclass(kw_only=True)
+class _Page:
+    """Verdicts as they come, one line each, and how many there were of each."""
+
+    widest: int
+    as_json: bool
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def show(self, verdict: FrameVerdict) -> None:
         said = verdict.to_dict()
-        counts[said["verdict"]] += 1
-        if as_json:
+        self.counts[said["verdict"]] += 1
+        if self.as_json:
             terminal.print_json(said)
         else:
-            terminal.say(_line(said, widest))
-    if not as_json:
-        _print_end(counts, evidence)
+            terminal.say(_line(said, self.widest))
+
+    def end(self, evidence: Path | None) -> None:
+        if not self.as_json:
+            _print_end(self.counts, evidence)
 
 
-def _write_picture(folder: Path, inspector: Inspector, verdict: FrameVerdict) -> None:
+def _write_picture(folder: Path, golden: NDArray[np.uint8], verdict: FrameVerdict) -> None:
     from inspection.overlay import draw_strip  # noqa: PLC0415 - OpenCV takes a moment to import
     from pipeline.evidence import write_evidence  # noqa: PLC0415 - goes with it
 
     frame = verdict.frame
     if frame.image is not None:
-        strip = draw_strip(inspector.first_golden, frame.image, verdict.judgement, part_id=frame.part_id)
+        strip = draw_strip(golden, frame.image, verdict.judgement, part_id=frame.part_id)
         write_evidence(folder, frame.frame, strip)
 
 

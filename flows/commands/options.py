@@ -14,6 +14,11 @@ EngineName = Literal["auto", "onnx", "torch", "cuda"]
 RegistrationName = Literal["none", "shift", "rigid", "homography", "auto"]
 
 Product = Annotated[str, typer.Argument(metavar="PRODUCT", help="The part number.")]
+MaybeProduct = Annotated[str | None, typer.Argument(metavar="PRODUCT", help="The part number.")]
+Pairs = Annotated[
+    Path | None,
+    typer.Option("--pairs", metavar="CSV", help="Pair manifest: each frame with its own golden."),
+]
 View = Annotated[str, typer.Option("--view", metavar="VIEW", help="The camera position.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines and nothing else.")]
 Home = Annotated[

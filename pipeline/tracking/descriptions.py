@@ -21,7 +21,8 @@ def of_experiment(product: str, view: str) -> str:
         "| run | what it shows |\n|---|---|\n"
         "| `calibration ...` | how the threshold was chosen, and what the labelled sample proves |\n"
         "| `night ...` / `day ...` | a judged batch: counts, contact sheet, flagged parts (*Artifacts*, `flagged/`) |\n"
-        "| `evaluation ...` | figures on a labelled data set |\n\n"
+        "| `evaluation ...` | figures on a labelled data set |\n"
+        "| `training ...` | a network trained on pairs: curves, and pairs it was validated on |\n\n"
         "A part is flagged when its similarity to the goldens (0 to 1, higher is more like golden) lies below the "
         "threshold. The judged model is registered under *Models*; the alias `champion` marks the one that judges."
     )
@@ -97,3 +98,19 @@ def _cell(value: object) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def of_training(figures: Mapping[str, Any], epochs: int, pairs: int) -> str:
+    """How well the held-out pairs' defects are found, and how long that took to learn."""
+    rows = [("pairs", str(pairs)), ("epochs", str(epochs))]
+    if not figures:
+        return "\n".join(["A network trained on drawn defects alone.", "", *_table(rows)])
+    rows += [
+        ("precision", f"{figures['precision']:.3f}"),
+        ("recall", f"{figures['recall']:.3f}"),
+        ("average precision", f"{figures['average_precision']:.3f}"),
+    ]
+    if figures.get("mean_average_precision") is not None:
+        rows.append(("mean average precision over the types", f"{figures['mean_average_precision']:.3f}"))
+    head = f"**F-score {figures['f_score']:.3f}** on {figures['n']} defects of held-out pairs (IoU above 0.33)"
+    return "\n".join([head, "", *_table(rows)])

@@ -41,7 +41,8 @@ class RunNote:
 
     `key` is the same for the same work, so that delivering twice updates one run instead of making two. Times are
     ISO 8601 in UTC; `seconds` is how long the work took. `picture` is the artifact that the run's first page shows.
-    `version_tags` go to the model version, if there is a model.
+    `version_tags` go to the model version, if there is a model. `series` are metrics that a curve is drawn of: lists of
+    (step, value).
     """
 
     kind: str
@@ -61,6 +62,7 @@ class RunNote:
     make_champion: bool = False
     picture: str = ""
     version_tags: dict[str, str] = field(default_factory=dict)
+    series: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,7 @@ def _note(data: dict[str, Any]) -> RunNote:
         "metrics": dict,
         "tags": dict,
         "version_tags": dict,
+        "series": dict,
         "seconds": (int, float),
     }
     for name, kind in kinds.items():

@@ -148,7 +148,10 @@ def _log_values(client: MlflowClient, run: Run, note: RunNote) -> None:
     tags = {**note.tags, **later, "mlflow.note.content": _description(str(run.info.run_id), note)}
     client.log_batch(
         str(run.info.run_id),
-        metrics=[Metric(name, value, moment, 0) for name, value in note.metrics.items()],
+        metrics=[
+            *(Metric(name, value, moment, 0) for name, value in note.metrics.items()),
+            *(Metric(name, value, moment, step) for name, points in note.series.items() for step, value in points),
+        ],
         params=[Param(name, value) for name, value in note.params.items() if name not in known],
         tags=[RunTag(name, value) for name, value in tags.items()],
     )

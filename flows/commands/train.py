@@ -1,0 +1,137 @@
+"""`goldentwin train`: a network learns to tell defects from nuisance."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from flows.commands import options, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.training import Trained
+
+ArchitectureName = Literal["siamese", "pseudo_siamese", "two_channel"]
+LossName = Literal["contrastive", "triplet", "bce"]
+DistanceName = Literal["euclidean", "cosine", "weighted_l1"]
+_LEFT_OUT_SHOWN = 5
+
+
+def train(
+    context: typer.Context,
+    product: options.Product,
+    *,
+    pairs: Annotated[
+        Path,
+        typer.Option("--pairs", metavar="CSV", help="Pair manifest: frame, golden[, label, part_id, boxes]."),
+    ],
+    architecture: Annotated[
+        ArchitectureName, typer.Option("--architecture", help="How frame and golden meet.")
+    ] = "siamese",
+    loss: Annotated[LossName, typer.Option("--loss", help="What training makes small.")] = "bce",
+    distance: Annotated[
+        DistanceName, typer.Option("--distance", help="How feature maps are compared; two_channel has none.")
+    ] = "weighted_l1",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="At most so many steps of 8 patches.")] = 3000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed trains the same network.")] = 0,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Train the encoder too: for a GPU and many pairs.")
+    ] = False,
+    view: options.View = "default",
+    engine: options.Engine = "auto",
+    as_json: options.Json = False,
+    home: options.Home = None,
+    references: options.References = None,
+) -> None:
+    """Train a network that compares each frame with its own golden, and names types of defects.
+
+    A tenth of the pairs is held out: it ends the training early and gives the threshold. Where no pair has a defect,
+    defects are drawn. An interrupted training goes on from its last epoch when the same command is run again.
+    """
+    from inspection.learned.architecture import Architecture, Distance  # noqa: PLC0415 - torch takes seconds to import
+    from inspection.learned.design import TwinDesign  # noqa: PLC0415 - goes with it
+    from inspection.learned.fitting import TrainingPlan  # noqa: PLC0415 - goes with it
+    from inspection.learned.losses import Loss  # noqa: PLC0415 - goes with it
+    from pipeline.training import train_on_pairs  # noqa: PLC0415 - goes with it
+
+    design = TwinDesign(
+        architecture=Architecture(architecture), distance=Distance(distance), loss=Loss(loss), fine_tuned=fine_tune
+    )
+    with terminal.progress("training", "steps", quiet=as_json) as bar:
+        done = train_on_pairs(
+            options.workspace_of(context, home, references),
+            product,
+            view,
+            manifest=pairs,
+            design=design,
+            plan=TrainingPlan(steps=steps, seed=seed),
+            engine=engine,
+            watcher=_watcher(bar, quiet=as_json),
+        )
+    if as_json:
+        terminal.print_json(_trained_json(done))
+        return
+    _print_trained(done)
+    named = "" if view == "default" else f" --view {view}"
+    terminal.suggest(f"goldentwin evaluate {product}{named} --pairs CSV", "on pairs that took no part in this")
+    terminal.suggest(f"goldentwin inspect {product}{named} --pairs CSV", "judge frames against their goldens")
+
+
+def _watcher(bar: terminal.Watcher, *, quiet: bool) -> Callable[[int, int, Any], None]:
+    def watch(step: int, steps: int, epoch: Any) -> None:
+        bar(step, steps)
+        if epoch is not None and not quiet and not sys.stderr.isatty():
+            sys.stderr.write(
+                f"epoch {epoch.number}: loss {epoch.loss:.4f}, validation {epoch.validation_loss:.4f}, defects told "
+                f"right {epoch.defect_right:.1%}, others {epoch.same_right:.2%}\n"
+            )
+
+    return watch
+
+
+def _trained_json(done: Trained) -> dict[str, Any]:
+    return {
+        "twin": done.twin.digest,
+        "threshold": done.twin.threshold,
+        "types": list(done.twin.twin.design.types),
+        "boxes": done.figures or None,
+        "epochs": len(done.epochs),
+        "learned_from": done.learned_from,
+        "validated": done.validated,
+        "unusable": [{"frame": one.frame, "reason": one.reason} for one in done.unusable],
+        "folder": str(done.folder),
+        "picture": str(done.picture),
+        "examples": str(done.examples),
+        "mlflow": done.tracked,
+        "seconds": done.seconds,
+    }
+
+
+def _print_trained(done: Trained) -> None:
+    for one in done.unusable[:_LEFT_OUT_SHOWN]:
+        terminal.warn(f"left out: {one.frame}: {one.reason}")
+    if len(done.unusable) > _LEFT_OUT_SHOWN:
+        terminal.warn(f"{len(done.unusable) - _LEFT_OUT_SHOWN} more pairs left out; --json names all")
+    figures = done.figures
+    quality = "no defect is known among the held-out pairs: the threshold is the middle"
+    if figures:
+        quality = (
+            f"F-score {figures['f_score']:.3f} on {figures['n']} defects (precision {figures['precision']:.3f}, "
+            f"recall {figures['recall']:.3f})"
+        )
+    terminal.facts(
+        {
+            "network": f"{done.twin.digest}, after {len(done.epochs)} epochs in {done.seconds:.0f} s",
+            "pairs": f"{done.learned_from} to learn from, {done.validated} held out",
+            "held-out pairs": quality,
+            "threshold": f"{done.twin.threshold:.2f}",
+            "types": ", ".join(done.twin.twin.design.types) or "none named",
+            "curves": str(done.picture),
+            "examples": str(done.examples),
+            "MLflow": "logged" if done.tracked else "not reached; kept and delivered later",
+        }
+    )

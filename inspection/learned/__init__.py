@@ -1,0 +1,1 @@
+"""The Siamese network as a trained comparer: architectures, losses, training pairs and the trained file."""

@@ -1,0 +1,189 @@
+"""Where a trained network runs: ONNX Runtime on the CPU, torch on CUDA. One seam; the maps are the same."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from inspection.cache import keep, kept
+from inspection.engine import EngineChoice, open_session
+from inspection.learned.architecture import PairMaps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnxruntime
+    from numpy.typing import NDArray
+
+    from inspection.learned.design import LevelEncoder, TrainedTwin, Twin
+
+_OPSET = 17
+_TRACED_SIDE = 64  # the graph is free in size
+
+Levels = list["NDArray[np.float32]"]
+
+
+class LevelEngine(Protocol):
+    """Runs one side's encoder."""
+
+    def levels(self, images: NDArray[np.uint8]) -> list[torch.Tensor]:
+        """Feature levels of (B, H, W, 3) uint8 images, finest first."""
+
+
+class OnnxLevels:
+    """An encoder in ONNX Runtime: several times faster on a CPU than eager torch."""
+
+    def __init__(self, encoder: LevelEncoder, *, threads: int) -> None:
+        self._session = open_session(export(encoder, (_images(),)), threads=threads)
+
+    def levels(self, images: NDArray[np.uint8]) -> list[torch.Tensor]:
+        """See `LevelEngine`."""
+        name = self._session.get_inputs()[0].name
+        return [torch.from_numpy(level) for level in self._session.run(None, {name: images})]
+
+
+class TorchLevels:
+    """An encoder in eager torch, with gradients where it is trained."""
+
+    def __init__(self, encoder: LevelEncoder, *, device: torch.device, trained: bool = False) -> None:
+        self._encoder, self._device, self._trained = encoder, device, trained
+
+    def levels(self, images: NDArray[np.uint8]) -> list[torch.Tensor]:
+        """See `LevelEngine`."""
+        with torch.set_grad_enabled(self._trained):
+            found: list[torch.Tensor] = self._encoder(torch.from_numpy(images).to(self._device))
+            return found
+
+
+@dataclass(frozen=True)
+class EncodedGolden:
+    """A golden's levels, computed once."""
+
+    levels: tuple[NDArray[np.float32], ...]
+
+
+class PairEngine:
+    """Compares frames with goldens by a trained network.
+
+    Args:
+        trained: the network.
+        cache: where the exported graphs are kept; None keeps nothing.
+        engine: `auto`, `onnx`, `torch` or `cuda`.
+        threads: of one frame, as in `inspection.engine`.
+    """
+
+    def __init__(self, trained: TrainedTwin, *, cache: Path | None, engine: str = "auto", threads: int = 1) -> None:
+        kind = EngineChoice(engine)
+        if kind is EngineChoice.AUTO:
+            kind = EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
+        self.name = kind.value
+        twin = trained.twin
+        self._twin: Twin | None = None
+        self._device = torch.device("cuda" if kind is EngineChoice.CUDA else "cpu")
+        if kind is EngineChoice.ONNX:
+            torch.set_num_threads(threads)
+            levels = twin.encoder(_images())
+            named = cache and cache / f"twin-{trained.digest}"
+            self._of_frame = _session(twin.encoder, (_images(),), named and _part(named, "frame"), threads)
+            other = twin.golden_encoder
+            self._of_golden = (
+                self._of_frame
+                if other is None
+                else _session(other, (_images(),), named and _part(named, "golden"), threads)
+            )
+            self._comparer = _session(
+                _Flat(twin, len(levels)), (*levels, *levels), named and _part(named, "pair"), threads
+            )
+        else:
+            self._twin = twin.to(self._device).eval()
+
+    def encode_golden(self, golden: NDArray[np.uint8]) -> EncodedGolden:
+        """Levels of one (H, W, 3) uint8 golden; H and W are multiples of 32."""
+        if self._twin is None:
+            return EncodedGolden(tuple(_run(self._of_golden, golden[None])))
+        with torch.inference_mode():
+            encoder = self._twin.golden_encoder or self._twin.encoder
+            return EncodedGolden(tuple(level.cpu().numpy() for level in encoder(self._batch(golden))))
+
+    def compare(self, frame: NDArray[np.uint8], goldens: Sequence[EncodedGolden]) -> list[PairMaps]:
+        """Compare one (H, W, 3) uint8 frame with goldens of its size.
+
+        Returns:
+            For each golden (1, H / 4, W / 4) logits and (1, K, H / 4, W / 4) logits of types, on the CPU.
+        """
+        if self._twin is None:
+            levels = _run(self._of_frame, frame[None])
+            return [_maps(_run(self._comparer, *levels, *golden.levels)) for golden in goldens]
+        with torch.inference_mode():
+            encoded = self._twin.encoder(self._batch(frame))
+            sides = [[torch.from_numpy(level).to(self._device) for level in golden.levels] for golden in goldens]
+            found = [self._twin.compare(encoded, side) for side in sides]
+            return [PairMaps(maps.logit.float().cpu(), maps.types.float().cpu()) for maps in found]
+
+    def _batch(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(image[None]).to(self._device)
+
+
+class _Flat(nn.Module):
+    """The comparer with its levels as plain arguments, as ONNX wants them."""
+
+    def __init__(self, twin: Twin, count: int) -> None:
+        super().__init__()
+        self.comparer, self.count = twin.comparer, count
+
+    def forward(self, *levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.comparer(levels[: self.count], levels[self.count :])
+        return maps.logit, maps.types
+
+
+def export(module: nn.Module, example: tuple[torch.Tensor, ...]) -> bytes:
+    """Trace a module as ONNX, free in batch, height and width of every input."""
+    inputs = [f"input{index}" for index in range(len(example))]
+    free = {
+        name: dict.fromkeys((0, 1, 2) if tensor.dtype is torch.uint8 else (0, 2, 3), None)
+        for name, tensor in zip(inputs, example, strict=True)
+    }
+    axes = {name: {axis: f"{name}_{axis}" for axis in found} for name, found in free.items()}
+    with TemporaryDirectory(prefix="goldentwin-") as folder, warnings.catch_warnings():
+        path = Path(folder, "twin.onnx")
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # sizes are free
+        torch.onnx.export(
+            module.eval(), example, str(path), opset_version=_OPSET, dynamo=False, input_names=inputs, dynamic_axes=axes
+        )
+        return path.read_bytes()
+
+
+def _session(
+    module: nn.Module, example: tuple[torch.Tensor, ...], path: Path | None, threads: int
+) -> onnxruntime.InferenceSession:
+    model = kept(path) if path else None
+    if model is None:
+        model = export(module, example)
+        if path:
+            keep(path, model)
+    return open_session(model, threads=threads)
+
+
+def _part(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.name}-{name}.cached")
+
+
+def _run(session: onnxruntime.InferenceSession, *values: NDArray[Any]) -> list[NDArray[np.float32]]:
+    names = [one.name for one in session.get_inputs()]
+    return list(session.run(None, dict(zip(names, values, strict=True))))
+
+
+def _maps(found: Sequence[NDArray[np.float32]]) -> PairMaps:
+    return PairMaps(torch.from_numpy(found[0]), torch.from_numpy(found[1]))
+
+
+def _images() -> torch.Tensor:
+    return torch.zeros(1, _TRACED_SIDE, _TRACED_SIDE, 3, dtype=torch.uint8)

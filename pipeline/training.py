@@ -1,0 +1,220 @@
+"""Train: labelled pairs become a network that compares frames with goldens, its threshold, and a run in MLflow."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from inspection.boxes import box_figures
+from inspection.engine import EngineChoice
+from inspection.errors import TwinError
+from inspection.learned.checkpoint import Checkpoints
+from inspection.learned.design import TrainedTwin, Twin, TwinDesign
+from inspection.learned.detection import as_box, choose_threshold, find_defects
+from inspection.learned.fitting import Epoch, TrainingPlan, fit
+from inspection.learned.pair_inspector import PairInspector, working_size
+from inspection.recipe import digest_of
+from pipeline.outbox import post
+from pipeline.pair_source import ManifestPairs, Unusable, scaled_boxes, usable_pairs
+from pipeline.pairs import Pair, digest_of_pairs, read_pair, read_pairs
+from pipeline.reading import natural_order
+from pipeline.tracking.training_log import TrainingLog
+from pipeline.training_picture import draw_training, draw_validation
+from pipeline.twins import keep_twin, twin_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from inspection.boxes import Box
+    from inspection.learned.detection import DefectMap
+    from pipeline.workspace import Workspace
+
+_HELD_OUT: Final = 0.1
+_MOST_HELD_OUT: Final = 64
+_MIDDLE: Final = 0.5  # where no known defect tells a threshold: as likely a defect as not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network that judges from now on.
+
+    `figures` were measured on `validated` pairs that it did not learn from; `unusable` pairs took no part;
+    `picture` shows the training's curves, `examples` pairs of the validation; `tracked` tells whether MLflow has it.
+    """
+
+    twin: TrainedTwin
+    folder: Path
+    figures: dict[str, Any]
+    epochs: tuple[Epoch, ...]
+    learned_from: int
+    validated: int
+    unusable: tuple[Unusable, ...]
+    picture: Path
+    examples: Path
+    tracked: bool
+    seconds: float
+
+
+def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
+    workspace: Workspace,
+    product: str,
+    view: str,
+    *,
+    manifest: Path,
+    design: TwinDesign,
+    plan: TrainingPlan,
+    engine: str = "auto",
+    watcher: Callable[[int, int, Epoch | None], None] | None = None,
+) -> Trained:
+    """Train a network on a pair manifest and make it the one that judges this product's pairs.
+
+    A tenth of the pairs is held out: it stops the training and gives the threshold. Where no pair has a defect,
+    defects are drawn on the frames. An interrupted training of the same plan and pairs goes on from its last epoch.
+
+    Args:
+        workspace: where everything lies.
+        product: the part number.
+        view: the camera position.
+        manifest: the CSV.
+        design: architecture, distance and loss; its types are taken from the boxes.
+        plan: how long and how.
+        engine: `auto`, `onnx`, `torch` or `cuda`; all but the first on CUDA train on the CPU.
+        watcher: told step, steps and, after each epoch, what it measured.
+
+    Raises:
+        PairsError: the manifest can't be read.
+        TwinError: too few usable pairs, or the loss is no number any more.
+    """
+    started, began = time.monotonic(), datetime.now(UTC)
+    folder = twin_folder(workspace, product, view)
+    pairs = read_pairs(manifest)
+    usable, unusable, side = usable_pairs(pairs)
+    if len(usable) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
+        reasons = f" ({unusable[0].frame}: {unusable[0].reason})" if unusable else ""
+        message = f"{manifest} has {len(usable)} pairs that can be trained on{reasons}; it takes two at least"
+        raise TwinError(message)
+    design = replace(design, types=_types_of(usable))
+    learning, held_out = _split(usable, plan.seed)
+    synthetic = not any(pair.boxes for pair in learning)
+    plan = replace(plan, patch=_patch(learning, side, plan.patch))
+    trained_on = digest_of_pairs(pairs, manifest)
+    twin, epochs = _fitted(folder, learning, held_out, design, plan, side, trained_on, engine, watcher, synthetic)
+    trained = TrainedTwin(twin=twin, side=side, threshold=_MIDDLE, trained_on=trained_on)
+    trained, figures, maps = _with_threshold(trained, held_out, workspace, engine, synthetic=synthetic)
+    kept = keep_twin(workspace, product, view, trained)
+    reports = workspace.reports / product / view
+    picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "pairs"))
+    draw_training(picture, epochs, product=f"{product}/{view}", design=design)
+    draw_validation(examples, held_out, maps, trained)
+    seconds = time.monotonic() - started
+    log = TrainingLog(
+        product=product,
+        view=view,
+        twin=trained.digest,
+        design=design,
+        plan=asdict(plan),
+        epochs=[asdict(epoch) for epoch in epochs],
+        figures=figures,
+        pairs=[(pair.frame.frame, pair.label or "", str(len(pair.boxes or ()))) for pair in usable],
+        trained_on=trained_on,
+        started_at=began,
+        seconds=seconds,
+        pictures=[picture, examples],
+    )
+    tracked = post(workspace, log)
+    return Trained(
+        twin=trained,
+        folder=kept,
+        figures=figures,
+        epochs=tuple(epochs),
+        learned_from=len(learning),
+        validated=len(held_out),
+        unusable=tuple(unusable),
+        picture=picture,
+        examples=examples,
+        tracked=tracked,
+        seconds=seconds,
+    )
+
+
+def _fitted(  # noqa: PLR0913, PLR0917 - what a training consists of
+    folder: Path,
+    learning: Sequence[Pair],
+    held_out: Sequence[Pair],
+    design: TwinDesign,
+    plan: TrainingPlan,
+    side: int,
+    trained_on: str,
+    engine: str,
+    watcher: Callable[[int, int, Epoch | None], None] | None,
+    synthetic: bool,  # noqa: FBT001 - private
+) -> tuple[Twin, list[Epoch]]:
+    torch.manual_seed(plan.seed)
+    on_gpu = engine in {EngineChoice.AUTO, EngineChoice.CUDA} and torch.cuda.is_available()
+    checkpoints = Checkpoints(
+        folder=folder / "checkpoint", key=digest_of([design.digest, asdict(plan), trained_on, side])
+    )
+    twin = Twin(design)
+    epochs = fit(
+        twin,
+        ManifestPairs(learning, design.types, side, synthetic=synthetic),
+        ManifestPairs(held_out, design.types, side, synthetic=synthetic),
+        plan,
+        device=torch.device("cuda" if on_gpu else "cpu"),
+        checkpoints=checkpoints,
+        watcher=watcher,
+    )
+    checkpoints.clear()
+    return twin.cpu(), epochs
+
+
+def _with_threshold(
+    trained: TrainedTwin, held_out: Sequence[Pair], workspace: Workspace, engine: str, *, synthetic: bool
+) -> tuple[TrainedTwin, dict[str, Any], list[DefectMap]]:
+    """The network with the threshold that finds the held-out boxes best, and how well it does."""
+    inspector = PairInspector(trained, cache=workspace.cache, engine=engine)
+    maps: list[DefectMap] = []
+    truth: list[list[Box]] = []
+    for pair in held_out:
+        frame, golden = read_pair(pair)
+        if frame.image is None or golden.image is None:
+            continue
+        size = working_size(frame.image.shape, trained.side)
+        maps.append(inspector.read(frame.image, golden.image))
+        truth.append(scaled_boxes(pair.boxes or (), frame.image.shape, size))
+    if synthetic or not any(truth):
+        return trained, {}, maps
+    threshold, support = choose_threshold(maps, truth)
+    maps = [replace(one, support=support) for one in maps]
+    types = trained.twin.design.types
+    found = [[as_box(defect, types) for defect in find_defects(one, threshold)] for one in maps]
+    figures = box_figures(found, truth)
+    return replace(trained, threshold=threshold, support=support, figures=figures), figures, maps
+
+
+def _types_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    names = {box.type for pair in pairs for box in pair.boxes or () if box.type is not None}
+    return tuple(sorted(names, key=natural_order))
+
+
+def _split(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to learn from and pairs held out; the same seed splits the same way."""
+    count = int(np.clip(round(_HELD_OUT * len(pairs)), 1, _MOST_HELD_OUT))
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    return [pairs[i] for i in sorted(order[count:])], [pairs[i] for i in sorted(order[:count])]
+
+
+def _patch(pairs: Sequence[Pair], side: int, wanted: int) -> int:
+    """The patches' side: no larger than the smallest frame's shorter side."""
+    shorter = side
+    for pair in pairs[:1]:
+        frame, _ = read_pair(pair)
+        if frame.image is not None:
+            shorter = min(working_size(frame.image.shape, side))
+    return min(wanted, shorter)

@@ -1,0 +1,87 @@
+"""Pictures of a training: its curves, and what the network says of pairs it did not learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from inspection.learned.detection import DefectMap, find_defects
+from inspection.overlay import contact_sheet
+from pipeline.calibration_picture import DEFECTIVE, GOOD, GREY, INK
+from pipeline.pair_source import scaled_boxes
+from pipeline.pairs import Pair, read_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from inspection.learned.design import TrainedTwin, TwinDesign
+    from inspection.learned.fitting import Epoch
+
+_SHOWN: Final = 8
+_SIDE: Final = 480
+_GREEN, _RED = (0, 150, 60), (225, 60, 0)
+
+
+def draw_training(path: Path, epochs: Sequence[Epoch], *, product: str, design: TwinDesign) -> None:
+    """Draw losses and shares told right over the steps; PNG, 1440 x 600 pixels."""
+    figure = Figure(figsize=(12.0, 5.0), dpi=120, facecolor="white")
+    title = f"Training of {product}: {design.architecture}, {design.distance.replace('_', ' ')}, {design.loss}"
+    figure.suptitle(title, x=0.06, y=0.96, ha="left", fontsize=15, fontweight="bold", color=INK)
+    losses, shares = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.06, right=0.975, top=0.80, bottom=0.13, wspace=0.2)
+    steps = [epoch.step for epoch in epochs]
+    losses.plot(steps, [epoch.loss for epoch in epochs], color=GREY, label="training")
+    losses.plot(steps, [epoch.validation_loss for epoch in epochs], color=INK, label="validation")
+    losses.set_yscale("log")
+    losses.set_title("loss", loc="left", fontsize=12)
+    shares.plot(steps, [100 * epoch.same_right for epoch in epochs], color=GOOD, label="places without a defect")
+    shares.plot(steps, [100 * epoch.defect_right for epoch in epochs], color=DEFECTIVE, label="places with a defect")
+    shares.set_ylim(top=100.5)
+    shares.set_title("told right on validation patches, %", loc="left", fontsize=12)
+    for axes in (losses, shares):
+        axes.set_xlabel("steps")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png")
+
+
+def draw_validation(path: Path, pairs: Sequence[Pair], maps: Sequence[DefectMap], trained: TrainedTwin) -> None:
+    """Draw held-out frames with their true boxes (green) and those found (red); PNG."""
+    pictures = [_marked(pair, found, trained) for pair, found in list(zip(pairs, maps, strict=False))[:_SHOWN]]
+    names = [pair.frame.frame for pair in pairs[: len(pictures)]]
+    title = "Pairs it did not learn from: true boxes green, found ones red"
+    sheet = contact_sheet(pictures, columns=4, cell_width=_SIDE, captions=names, title=title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    path.write_bytes(data.tobytes())
+
+
+def _marked(pair: Pair, found: DefectMap, trained: TrainedTwin) -> NDArray[np.uint8]:
+    frame, _ = read_pair(pair)
+    if frame.image is None:
+        return np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    height, width = frame.image.shape[:2]
+    scale = _SIDE / max(height, width)
+    size = (round(height * scale), round(width * scale))
+    picture = cv2.resize(frame.image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    picture = np.ascontiguousarray(255 - (255 - picture) // 2)  # pale, so that the boxes stand out
+    grid = found.similarity.shape
+    for box in scaled_boxes(pair.boxes or (), frame.image.shape, size):
+        cv2.rectangle(picture, (round(box.left), round(box.top)), (round(box.right), round(box.bottom)), _GREEN, 2)
+    across, down = size[1] / (4 * grid[1]), size[0] / (4 * grid[0])
+    types = trained.twin.design.types
+    for defect in find_defects(found, trained.threshold):
+        left, top, right, bottom = defect.box
+        corners = (round(left * across), round(top * down)), (round(right * across), round(bottom * down))
+        cv2.rectangle(picture, *corners, _RED, 1)
+        if defect.index is not None:
+            cv2.putText(picture, types[defect.index], corners[0], cv2.FONT_HERSHEY_SIMPLEX, 0.5, _RED, 1, cv2.LINE_AA)
+    return np.asarray(picture, np.uint8)
