@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inspection.engine import Engine
+    from inspection.learned.product import LearnedComparison
     from inspection.reference_set import ReferenceSet
 
 _NOT_COMPARED = (
@@ -113,6 +114,7 @@ class Inspector:
         self._engine = open_engine(recipe.encoder, engine=engine, cache=self._cache, side=self._side)
         self._model = self._golden_model(images)
         self._comparer = self._model.comparer.to(self._engine.device)
+        self._learned = self._learned_comparison(engine)
         self._gate = QualityGate(self._model.qualities, recipe.quality)
         self._sensitivity = sensitivity_map(self._side, reference_set.roi(), recipe.regions)
 
@@ -135,15 +137,29 @@ class Inspector:
     def golden_similarities(self) -> NDArray[np.float64]:
         """What harmlessly changed goldens read when compared with the other goldens: the provisional sample.
 
-        They are read as frames are: nothing outside the ROI counts, and regions by their sensitivity.
+        They are read as frames are: nothing outside the ROI counts, and regions by their sensitivity. With a trained
+        network they are what the good frames read that it did not learn from.
         """
+        if self._learned is not None:
+            return np.array([similarity_of(distance) for distance in self._learned.good_distances])
         maps = [spread_to_pixels(grid, self._side, self._sensitivity) for grid in self._model.comparer.golden_maps]
         return np.array([similarity_of(image_distance(distances)) for distances in maps])
 
     def golden_distances(self) -> NDArray[np.float64]:
         """Distance of each golden from each other one alone, (G, G), for the audit."""
-        placed = [self._working[0], *(aligned(image, self._registrar) for image in self._working[1:])]
-        return golden_distances(placed, self._engine, self._model.comparer)
+        return golden_distances(self.placed_goldens(), self._engine, self._model.comparer)
+
+    def placed_goldens(self) -> list[NDArray[np.uint8]]:
+        """The goldens at the working size, aligned with the first: (S, S, 3) uint8 each."""
+        return [self._working[0], *(self.align(image) for image in self._working[1:])]
+
+    def align(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A (S, S, 3) working image brought onto the first golden, or as it lies where it can't be registered."""
+        return aligned(image, self._registrar)
+
+    def untrained_distances(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(g, g) distances of a registered (S, S, 3) working image, as they are without a trained network."""
+        return np.asarray(self._comparer.compare(self._engine.describe([image]))[0], np.float32)
 
     def judge(self, images: Sequence[NDArray[np.uint8]]) -> list[Judgement]:
         """Judge frames, RGB uint8 (H, W, 3) as delivered, each by itself: a verdict does not depend on its batch."""
@@ -188,7 +204,10 @@ class Inspector:
         ]
 
     def _compared(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        return list(self._comparer.compare(self._engine.describe(images))) if images else []
+        grids = list(self._comparer.compare(self._engine.describe(images))) if images else []
+        if self._learned is None:
+            return grids
+        return [self._learned.distances(image, grid) for image, grid in zip(images, grids, strict=True)]
 
     def _decided(self, frame: PreparedFrame, grid: NDArray[np.float32], share: float) -> Judgement:
         started = time.perf_counter()
@@ -266,6 +285,14 @@ class Inspector:
         if shown < _LEAST_SEEN:
             return f"{Reason.NOT_REGISTERED.value}: the frame shows only {shown:.0%} of the part"
         return None
+
+    def _learned_comparison(self, engine: str) -> LearnedComparison | None:
+        """The trained network that the recipe names, set with the goldens."""
+        if self.reference_set.recipe.twin is None:
+            return None
+        from inspection.learned.product import open_learned  # noqa: PLC0415 - most products have none
+
+        return open_learned(self.reference_set, self.placed_goldens(), cache=self._cache, engine=engine)
 
     def _golden_model(self, images: Sequence[NDArray[np.uint8]]) -> GoldenModel:
         """From the cache, or made anew on the CPU's engine, so that every machine makes the same."""

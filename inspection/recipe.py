@@ -90,7 +90,9 @@ class Recipe:
     """All that decides how frames of one view are judged, besides goldens, encoder weights and calibration.
 
     `image_size` is the side in pixels of the square that frames are resized to before encoding, a multiple of 32.
-    `roi_mask` and `ignore_mask` are file names beside the recipe (white = inspect / white = ignore).
+    `roi_mask` and `ignore_mask` are file names beside the recipe (white = inspect / white = ignore). `twin` is the
+    digest of the trained network that judges too, in `twin-<digest>.safetensors` and `.json` beside the recipe; None
+    where the goldens alone are compared.
     """
 
     image_size: int = 256
@@ -100,6 +102,7 @@ class Recipe:
     encoder: EncoderChoice = field(default_factory=EncoderChoice)
     quality: QualityLimits = field(default_factory=QualityLimits)
     regions: tuple[InspectionRegion, ...] = ()
+    twin: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
@@ -115,6 +118,8 @@ class Recipe:
         """
         values = asdict(self)
         del values["encoder"]["weights"]
+        if self.twin is None:
+            del values["twin"]  # so that recipes without one keep the digest they always had
         return digest_of(values)
 
     def to_json(self) -> str:

@@ -156,6 +156,18 @@ def view_folder(references: Path, product: str, view: str) -> Path:
     return references / product / view
 
 
+def twin_files(folder: Path, digest: str) -> tuple[Path, Path]:
+    """Where the trained network that a view's recipe names lies: its weights, and its JSON.
+
+    Raises:
+        ReferenceSetError: `digest` is none.
+    """
+    if not digest.isalnum():
+        message = f"the recipe in {folder} names the twin {digest!r}, no digest; train anew with `goldentwin train`"
+        raise ReferenceSetError(message)
+    return folder / f"twin-{digest}.safetensors", folder / f"twin-{digest}.json"
+
+
 def version_file(folder: Path, version: int) -> Path:
     """The manifest of one version: `versions/0001.json` and so on."""
     return folder / "versions" / f"{version:04d}.json"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from inspection.calibration import Calibration
 from inspection.errors import CalibrationError, ReferenceSetError
 from inspection.recipe import Recipe, digest_of
-from inspection.reference_set import ReferenceSet, load_reference_set, version_file
+from inspection.reference_set import ReferenceSet, load_reference_set, twin_files, version_file
 from inspection.verdicts import Provenance
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def _write_references(target: Path, reference_set: ReferenceSet) -> None:
     _write(target / "recipe.json", recipe.to_json().encode())
     for mask in filter(None, (recipe.roi_mask, recipe.ignore_mask)):
         _write(target / mask, (reference_set.folder / mask).read_bytes())
+    if recipe.twin is not None:
+        for file in twin_files(reference_set.folder, recipe.twin):
+            _write(target / file.name, file.read_bytes())
     version = version_file(target, reference_set.version)
     _write(version, version_file(reference_set.folder, reference_set.version).read_bytes())
     _write(target / "current.json", json.dumps({"version": reference_set.version}).encode())

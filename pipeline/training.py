@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from inspection.boxes import Box
     from inspection.learned.detection import DefectMap
+    from inspection.learned.samples import PairSource
     from pipeline.workspace import Workspace
 
 _HELD_OUT: Final = 0.1
@@ -92,7 +93,6 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         TwinError: too few usable pairs, or the loss is no number any more.
     """
     started, began = time.monotonic(), datetime.now(UTC)
-    folder = twin_folder(workspace, product, view)
     pairs = read_pairs(manifest)
     usable, unusable, side = usable_pairs(pairs)
     if len(usable) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
@@ -104,7 +104,16 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     synthetic = not any(pair.boxes for pair in learning)
     plan = replace(plan, patch=_patch(learning, side, plan.patch))
     trained_on = digest_of_pairs(pairs, manifest)
-    twin, epochs = _fitted(folder, learning, held_out, design, plan, side, trained_on, engine, watcher, synthetic)
+    twin, epochs = fit_twin(
+        twin_folder(workspace, product, view),
+        ManifestPairs(learning, design.types, side, synthetic=synthetic),
+        ManifestPairs(held_out, design.types, side, synthetic=synthetic),
+        design=design,
+        plan=plan,
+        key=[trained_on, side],
+        engine=engine,
+        watcher=watcher,
+    )
     trained = TrainedTwin(twin=twin, side=side, threshold=_MIDDLE, trained_on=trained_on)
     trained, figures, maps = _with_threshold(trained, held_out, workspace, engine, synthetic=synthetic)
     kept = keep_twin(workspace, product, view, trained)
@@ -143,33 +152,28 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     )
 
 
-def _fitted(  # noqa: PLR0913, PLR0917 - what a training consists of
+def fit_twin(  # noqa: PLR0913 - what a fit consists of, by name
     folder: Path,
-    learning: Sequence[Pair],
-    held_out: Sequence[Pair],
+    learning: PairSource,
+    held_out: PairSource,
+    *,
     design: TwinDesign,
     plan: TrainingPlan,
-    side: int,
-    trained_on: str,
+    key: Sequence[object],
     engine: str,
     watcher: Callable[[int, int, Epoch | None], None] | None,
-    synthetic: bool,  # noqa: FBT001 - private
 ) -> tuple[Twin, list[Epoch]]:
+    """Fit a fresh network; an interrupted fit of the same design, plan and `key` (of the data) goes on in `folder`.
+
+    Raises:
+        TwinError: too few pairs, or the loss is no number any more.
+    """
     torch.manual_seed(plan.seed)
     on_gpu = engine in {EngineChoice.AUTO, EngineChoice.CUDA} and torch.cuda.is_available()
-    checkpoints = Checkpoints(
-        folder=folder / "checkpoint", key=digest_of([design.digest, asdict(plan), trained_on, side])
-    )
+    checkpoints = Checkpoints(folder=folder / "checkpoint", key=digest_of([design.digest, asdict(plan), *key]))
     twin = Twin(design)
-    epochs = fit(
-        twin,
-        ManifestPairs(learning, design.types, side, synthetic=synthetic),
-        ManifestPairs(held_out, design.types, side, synthetic=synthetic),
-        plan,
-        device=torch.device("cuda" if on_gpu else "cpu"),
-        checkpoints=checkpoints,
-        watcher=watcher,
-    )
+    device = torch.device("cuda" if on_gpu else "cpu")
+    epochs = fit(twin, learning, held_out, plan, device=device, checkpoints=checkpoints, watcher=watcher)
     checkpoints.clear()
     return twin.cpu(), epochs
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -14,6 +13,7 @@ from flows.commands.left_out import print_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pipeline.evaluating import Evaluated
     from pipeline.workspace import Workspace
@@ -23,14 +23,7 @@ def evaluate(
     context: typer.Context,
     product: options.MaybeProduct = None,
     *,
-    labelled: Annotated[
-        Path | None,
-        typer.Option(
-            "--labelled",
-            metavar="DIR",
-            help="The labelled parts: good/* and a folder for each type of defect, masks in ground_truth/.",
-        ),
-    ] = None,
+    labelled: options.MaybeLabelled = None,
     pairs: options.Pairs = None,
     view: options.View = "default",
     engine: options.Engine = "auto",

@@ -49,6 +49,14 @@ Labelled = Annotated[
         help="The labelled parts: good/* and a folder for each type of defect, masks in ground_truth/.",
     ),
 ]
+MaybeLabelled = Annotated[
+    Path | None,
+    typer.Option(
+        "--labelled",
+        metavar="DIR",
+        help="The labelled parts: good/* and a folder for each type of defect, masks in ground_truth/.",
+    ),
+]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who approves it; your login name by default.")]
 
 

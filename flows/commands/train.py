@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,24 +10,24 @@ import typer
 from flows.commands import options, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pipeline.product_training import ProductTrained
     from pipeline.training import Trained
 
 ArchitectureName = Literal["siamese", "pseudo_siamese", "two_channel"]
 LossName = Literal["contrastive", "triplet", "bce"]
 DistanceName = Literal["euclidean", "cosine", "weighted_l1"]
 _LEFT_OUT_SHOWN = 5
+_PAIR_STEPS, _PRODUCT_STEPS = 3000, 1200
 
 
 def train(
     context: typer.Context,
     product: options.Product,
     *,
-    pairs: Annotated[
-        Path,
-        typer.Option("--pairs", metavar="CSV", help="Pair manifest: frame, golden[, label, part_id, boxes]."),
-    ],
+    labelled: options.MaybeLabelled = None,
+    pairs: options.Pairs = None,
     architecture: Annotated[
         ArchitectureName, typer.Option("--architecture", help="How frame and golden meet.")
     ] = "siamese",
@@ -36,7 +35,10 @@ def train(
     distance: Annotated[
         DistanceName, typer.Option("--distance", help="How feature maps are compared; two_channel has none.")
     ] = "weighted_l1",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="At most so many steps of 8 patches.")] = 3000,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="At most so many steps of 8 patches: 3000 with pairs, else 1200."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed trains the same network.")] = 0,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Train the encoder too: for a GPU and many pairs.")
@@ -47,38 +49,93 @@ def train(
     home: options.Home = None,
     references: options.References = None,
 ) -> None:
-    """Train a network that compares each frame with its own golden, and names types of defects.
+    """Train a network that compares frames with goldens.
 
-    A tenth of the pairs is held out: it ends the training early and gives the threshold. Where no pair has a defect,
-    defects are drawn. An interrupted training goes on from its last epoch when the same command is run again.
+    With --labelled it learns from the product's goldens, the good parts, defects drawn on both, and real defects that
+    have masks; it then judges the product together with the untrained comparison, provisionally until the next
+    `calibrate`. With --pairs it learns from frames that have a golden each, and names types of defects. Some pairs or
+    parts are held out, to end the training early and for the threshold. An interrupted training goes on from its last
+    epoch when the same command is run again.
     """
+    if (labelled is None) == (pairs is None):
+        message = "give --labelled or --pairs"
+        raise typer.BadParameter(message)
     from inspection.learned.architecture import Architecture, Distance  # noqa: PLC0415 - torch takes seconds to import
     from inspection.learned.design import TwinDesign  # noqa: PLC0415 - goes with it
     from inspection.learned.fitting import TrainingPlan  # noqa: PLC0415 - goes with it
     from inspection.learned.losses import Loss  # noqa: PLC0415 - goes with it
-    from pipeline.training import train_on_pairs  # noqa: PLC0415 - goes with it
 
     design = TwinDesign(
         architecture=Architecture(architecture), distance=Distance(distance), loss=Loss(loss), fine_tuned=fine_tune
     )
+    workspace = options.workspace_of(context, home, references)
+    named = "" if view == "default" else f" --view {view}"
     with terminal.progress("training", "steps", quiet=as_json) as bar:
-        done = train_on_pairs(
-            options.workspace_of(context, home, references),
-            product,
-            view,
-            manifest=pairs,
-            design=design,
-            plan=TrainingPlan(steps=steps, seed=seed),
-            engine=engine,
-            watcher=_watcher(bar, quiet=as_json),
-        )
+        watcher = _watcher(bar, quiet=as_json)
+        if pairs is not None:
+            from pipeline.training import train_on_pairs  # noqa: PLC0415 - torch takes seconds to import
+
+            plan = TrainingPlan(steps=steps or _PAIR_STEPS, seed=seed)
+            done = train_on_pairs(
+                workspace, product, view, manifest=pairs, design=design, plan=plan, engine=engine, watcher=watcher
+            )
+        elif labelled is not None:
+            from pipeline.product_training import train_product  # noqa: PLC0415 - torch takes seconds to import
+
+            plan = TrainingPlan(steps=steps or _PRODUCT_STEPS, seed=seed)
+            trained = train_product(
+                workspace, product, view, labelled=labelled, design=design, plan=plan, engine=engine, watcher=watcher
+            )
+    if labelled is not None:
+        _print_product(trained, as_json=as_json)
+        if not as_json:
+            terminal.suggest(f"goldentwin calibrate {product}{named} --labelled DIR", "a threshold that is proven")
+        return
     if as_json:
         terminal.print_json(_trained_json(done))
         return
     _print_trained(done)
-    named = "" if view == "default" else f" --view {view}"
     terminal.suggest(f"goldentwin evaluate {product}{named} --pairs CSV", "on pairs that took no part in this")
     terminal.suggest(f"goldentwin inspect {product}{named} --pairs CSV", "judge frames against their goldens")
+
+
+def _print_product(done: ProductTrained, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(
+            {
+                "twin": done.twin.digest,
+                "types": list(done.twin.twin.design.types),
+                "fusion": done.twin.fusion,
+                "calibration": done.calibration.digest,
+                "threshold": done.calibration.threshold,
+                "provisional": done.calibration.provisional,
+                "epochs": len(done.epochs),
+                "learned_from": done.learned_from,
+                "validated": done.validated,
+                "unusable": [{"frame": name, "reason": reason} for name, reason in done.unusable.items()],
+                "picture": str(done.picture),
+                "mlflow": done.tracked,
+                "seconds": done.seconds,
+            }
+        )
+        return
+    _warn_left_out(list(done.unusable.items()))
+    terminal.facts(
+        {
+            "network": f"{done.twin.digest}, after {len(done.epochs)} epochs in {done.seconds:.0f} s",
+            "parts": f"{done.learned_from} to learn from, {done.validated} held out",
+            "threshold": terminal.threshold_text(done.calibration),
+            "curves": str(done.picture),
+            "MLflow": "logged" if done.tracked else "not reached; kept and delivered later",
+        }
+    )
+
+
+def _warn_left_out(unusable: Sequence[tuple[str, str]]) -> None:
+    for name, reason in unusable[:_LEFT_OUT_SHOWN]:
+        terminal.warn(f"left out: {name}: {reason}")
+    if len(unusable) > _LEFT_OUT_SHOWN:
+        terminal.warn(f"{len(unusable) - _LEFT_OUT_SHOWN} more left out; --json names all")
 
 
 def _watcher(bar: terminal.Watcher, *, quiet: bool) -> Callable[[int, int, Any], None]:
@@ -112,10 +169,7 @@ def _trained_json(done: Trained) -> dict[str, Any]:
 
 
 def _print_trained(done: Trained) -> None:
-    for one in done.unusable[:_LEFT_OUT_SHOWN]:
-        terminal.warn(f"left out: {one.frame}: {one.reason}")
-    if len(done.unusable) > _LEFT_OUT_SHOWN:
-        terminal.warn(f"{len(done.unusable) - _LEFT_OUT_SHOWN} more pairs left out; --json names all")
+    _warn_left_out([(one.frame, one.reason) for one in done.unusable])
     figures = done.figures
     quality = "no defect is known among the held-out pairs: the threshold is the middle"
     if figures:

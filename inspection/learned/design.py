@@ -107,7 +107,9 @@ class TrainedTwin:
 
     `side` is the working size in pixels of the frames' longer side it was trained at; `threshold` the similarity below
     which a place belongs to a defect, and `support` the side in places that it is averaged over, both chosen on pairs
-    that took no part in the training; `trained_on` the digest of the pairs; `figures` what those pairs gave.
+    that took no part in the training; `fusion` the weights by which a product's network goes together with the
+    untrained comparison, None where it judges alone; `trained_on` the digest of the pairs; `figures` what those pairs
+    gave.
     """
 
     twin: Twin
@@ -115,15 +117,16 @@ class TrainedTwin:
     threshold: float
     trained_on: str
     support: int = 1
+    fusion: dict[str, float] | None = None
     figures: dict[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """12 hex digits over design and trained weights; the threshold is the calibration's concern."""
+        """12 hex digits over design, trained weights and fusion; the threshold is the calibration's concern."""
         weights = hashlib.sha256()
         for name, values in sorted(self.twin.own_weights().items()):
             weights.update(name.encode() + values.cpu().numpy().tobytes())
-        return digest_of([self.twin.design.digest, self.side, weights.hexdigest()])
+        return digest_of([self.twin.design.digest, self.side, self.fusion, weights.hexdigest()])
 
     def to_files(self) -> tuple[bytes, str]:
         """The weights as safetensors, and everything else as JSON."""
@@ -132,6 +135,7 @@ class TrainedTwin:
             "side": self.side,
             "threshold": self.threshold,
             "support": self.support,
+            "fusion": self.fusion,
             "trained_on": self.trained_on,
             "figures": self.figures,
         }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
 
 from inspection.errors import TwinError
+from inspection.learned.architecture import PairMaps
 from inspection.learned.levels import LevelEngine, OnnxLevels, TorchLevels
 from inspection.learned.losses import UNKNOWN, pair_loss
 from inspection.learned.samples import PairNuisance, Patches, draw_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from inspection.learned.checkpoint import Checkpoints
     from inspection.learned.design import Twin
@@ -95,10 +97,11 @@ def fit(  # noqa: PLR0913 - what a training consists of, by name
     held_out = trainer.validation_patches(validation)
     epochs, start = trainer.resume(checkpoints)
     losses: list[float] = []
+    batches = trainer.batches(training, start)
     for step in range(start, plan.steps):
         if trainer.has_settled(epochs):
             break
-        losses.append(trainer.step(training, step))
+        losses.append(trainer.step(next(batches), step))
         done = step + 1
         epoch = None
         if done % plan.epoch == 0 or done == plan.steps:
@@ -108,15 +111,24 @@ def fit(  # noqa: PLR0913 - what a training consists of, by name
             trainer.remember(epochs, checkpoints)
         if watcher is not None:
             watcher(done, plan.steps, epoch)
+    batches.close()
     trainer.restore_best()
     return epochs
+
+
+class _Encoded(NamedTuple):
+    """A batch with the levels of its frames and goldens; None where they are still to come."""
+
+    patches: Patches
+    frames: list[torch.Tensor] | None
+    goldens: list[torch.Tensor] | None
 
 
 class _Trainer:
     """The network under training, with optimiser and best weights."""
 
     def __init__(self, twin: Twin, plan: TrainingPlan, device: torch.device) -> None:
-        cores = len(os.sched_getaffinity(0))
+        cores = max(1, len(os.sched_getaffinity(0)) // 2)  # half of them draws and encodes the next batch meanwhile
         torch.set_num_threads(cores)
         torch.manual_seed(plan.seed)
         self.twin, self.plan, self.device = twin, plan, device
@@ -125,15 +137,34 @@ class _Trainer:
         self.optimiser = torch.optim.AdamW(trained, lr=plan.learning_rate, weight_decay=_WEIGHT_DECAY)
         self.best = _copied(twin.own_weights())
 
-    def step(self, training: PairSource, step: int) -> float:
+    def batches(self, training: PairSource, start: int) -> Generator[_Encoded]:
+        """Batches from step `start` on, drawn and encoded one ahead in a thread of their own.
+
+        An encoder that is trained changes with every step, so then they are encoded when they are used.
+        """
+        ahead = not self.twin.design.fine_tuned
+
+        def draw(step: int) -> _Encoded:
+            rng = np.random.default_rng([self.plan.seed, step])
+            indices = rng.integers(len(training), size=self.plan.batch).tolist()
+            patches = draw_patches(training, indices, self.plan.patch, rng, self.plan.nuisance)
+            return self._encoded(patches) if ahead else _Encoded(patches, None, None)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
+            coming = pool.submit(draw, start)
+            for step in range(start, self.plan.steps):
+                batch = coming.result()
+                if step + 1 < self.plan.steps:
+                    coming = pool.submit(draw, step + 1)
+                yield batch if ahead else self._encoded(batch.patches)
+
+    def step(self, batch: _Encoded, step: int) -> float:
         """One step of the optimiser; its loss."""
         plan = self.plan
-        rng = np.random.default_rng([plan.seed, step])
-        indices = rng.integers(len(training), size=plan.batch).tolist()
         for group in self.optimiser.param_groups:
             group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP) * (1 - step / plan.steps) ** _DECAY
         self.twin.train()
-        loss = self._loss(draw_patches(training, indices, plan.patch, rng, plan.nuisance))
+        loss = pair_loss(*self._maps(batch), self.twin.design.loss)
         value = float(loss.detach())
         if not math.isfinite(value):
             message = f"the loss became {value} at step {step}; train with a smaller learning rate or another loss"
@@ -160,7 +191,7 @@ class _Trainer:
         self.twin.eval()
         losses, right = [], np.zeros((2, 2))
         for patches in held_out:
-            maps, targets = self._maps(patches)
+            maps, targets = self._maps(self._encoded(patches))
             losses.append(float(pair_loss(maps, targets, self.twin.design.loss)))
             defect = ((targets > 0) & (targets != UNKNOWN)).cpu().numpy()
             same = (targets == 0).cpu().numpy()
@@ -206,15 +237,19 @@ class _Trainer:
         self.twin.eval()
         torch.set_num_threads(1)  # as frames are judged
 
-    def _loss(self, patches: Patches) -> torch.Tensor:
-        maps, targets = self._maps(patches)
-        return pair_loss(maps, targets, self.twin.design.loss)
+    def _encoded(self, patches: Patches) -> _Encoded:
+        with self._mixed():
+            return _Encoded(patches, self.frames.levels(patches.frames), self.goldens.levels(patches.goldens))
 
-    def _maps(self, patches: Patches) -> tuple[Any, torch.Tensor]:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-            maps = self.twin.compare(self.frames.levels(patches.frames), self.goldens.levels(patches.goldens))
-        maps = type(maps)(maps.logit.float(), maps.types.float())
-        return maps, torch.from_numpy(patches.targets).to(self.device)
+    def _maps(self, batch: _Encoded) -> tuple[PairMaps, torch.Tensor]:
+        with self._mixed():
+            maps = self.twin.compare(batch.frames or [], batch.goldens or [])
+        targets = torch.from_numpy(batch.patches.targets).to(self.device)
+        return PairMaps(maps.logit.float(), maps.types.float()), targets
+
+    def _mixed(self) -> torch.autocast:
+        """Mixed precision where there is a GPU."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
 
 
 def _levels_of(twin: Twin, device: torch.device, cores: int) -> tuple[LevelEngine, LevelEngine]:
