@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,8 @@ from inspection.golden_model import (
     save_golden_model,
     working_image,
 )
-from inspection.quality import FrameQuality, QualityGate, measure_quality
+from inspection.prepared import PreparedFrame, not_registered, scaling
+from inspection.quality import QualityGate, measure_quality
 from inspection.registration import Registrar, Registration, warp
 from inspection.registration.outcome import seen
 from inspection.verdicts import Judgement, Provenance, Reason, Region, Verdict
@@ -51,24 +52,6 @@ _NOT_COMPARED = (
     "if all is well there"
 )
 _LEAST_SEEN = 0.7  # share of the inspected places that a frame must show; a part turned by 45 degrees shows 0.83
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedFrame:
-    """A frame on the golden's coordinates, or the `problem` why it can't be brought there, and then no `image`.
-
-    `image` is RGB uint8 (S, S, 3); `matrix` (3, 3) maps pixels of the delivered frame to pixels of the first golden,
-    `to_frame` working pixels to pixels of the delivered frame; `weights` (S, S) float32 are the places' sensitivities.
-    """
-
-    milliseconds: float
-    quality: FrameQuality | None = None
-    problem: str | None = None
-    registration: Registration | None = None
-    image: NDArray[np.uint8] | None = None
-    weights: NDArray[np.float32] | None = None
-    matrix: NDArray[np.float64] | None = None
-    to_frame: NDArray[np.float64] | None = None
 
 
 class Inspector:
@@ -180,8 +163,8 @@ class Inspector:
             return PreparedFrame(
                 quality=quality, problem=problem, registration=registration, milliseconds=_since(started)
             )
-        shrink = _scaling((image.shape[1], image.shape[0]), (self._side, self._side))
-        enlarge = _scaling((self._side, self._side), self._golden_size)
+        shrink = scaling((image.shape[1], image.shape[0]), (self._side, self._side))
+        enlarge = scaling((self._side, self._side), self._golden_size)
         return PreparedFrame(
             quality=quality,
             registration=registration,
@@ -277,7 +260,7 @@ class Inspector:
     def _unshown(self, registration: Registration, weights: NDArray[np.float32] | None) -> str | None:
         """Why the frame does not show the part, if it does not."""
         if not registration.accepted:
-            return _not_registered(registration)
+            return not_registered(registration)
         if weights is None:
             return None
         inspected = weights.size if self._sensitivity is None else int(np.count_nonzero(self._sensitivity))
@@ -287,7 +270,6 @@ class Inspector:
         return None
 
     def _learned_comparison(self, engine: str) -> LearnedComparison | None:
-        """The trained network that the recipe names, set with the goldens."""
         if self.reference_set.recipe.twin is None:
             return None
         from inspection.learned.product import open_learned  # noqa: PLC0415 - most products have none
@@ -306,19 +288,6 @@ class Inspector:
             if path:
                 save_golden_model(path, model)
         return model
-
-
-def _not_registered(registration: Registration) -> str:
-    return (
-        f"{Reason.NOT_REGISTERED.value}: the part is not where the goldens have it "
-        f"({registration.method.value}, quality {registration.quality:.2f})"
-    )
-
-
-def _scaling(source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
-    """The matrix by which `cv2.resize` maps pixel centres of a (width, height) picture to another size."""
-    x, y = target[0] / source[0], target[1] / source[1]
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
 def _since(started: float) -> float:

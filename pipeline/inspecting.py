@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from inspection.inspector import Inspector, PreparedFrame
+from inspection.inspector import Inspector
+from inspection.prepared import PreparedFrame
 from inspection.verdicts import Judgement, Reason
 from pipeline.frames import FrameVerdict
 from pipeline.reading import Frame, FrameFile, read_frame

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -25,8 +24,7 @@ from pipeline.opening import open_inspector
 from pipeline.outbox import post
 from pipeline.product_source import ProductPairs, Sample, changed_goldens, read_samples, spoil
 from pipeline.scoring import open_labelled
-from pipeline.tracking.training_log import TrainingLog
-from pipeline.training import fit_twin
+from pipeline.training import fit_twin, training_log
 from pipeline.training_picture import draw_training
 from pipeline.twins import twin_folder
 
@@ -88,7 +86,7 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
         EvaluationError: the folder is no labelled set.
         TwinError: nothing to learn from, or the loss is no number any more.
     """
-    started, began = time.monotonic(), datetime.now(UTC)
+    began = datetime.now(UTC)
     enrolled = load_reference_set(workspace.references, product, view)
     plain = replace(enrolled, recipe=replace(enrolled.recipe, twin=None))
     inspector = Inspector(plain, cache=workspace.cache, engine=engine)
@@ -117,21 +115,8 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
     calibration = _judge_by(workspace, plain, trained, engine)
     picture = workspace.reports / product / view / f"training-{trained.digest}.png"
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
-    seconds = time.monotonic() - started
-    log = TrainingLog(
-        product=product,
-        view=view,
-        twin=trained.digest,
-        design=design,
-        plan=asdict(plan),
-        epochs=[asdict(epoch) for epoch in epochs],
-        figures={},
-        pairs=[(one.file.frame, one.label, "") for one in sample.frames if one.file.frame not in unusable],
-        trained_on=trained_on,
-        started_at=began,
-        seconds=seconds,
-        pictures=[picture],
-    )
+    pairs = [(one.file.frame, one.label, "") for one in sample.frames if one.file.frame not in unusable]
+    log = training_log(product, view, trained, plan, epochs, began=began, pictures=[picture], pairs=pairs)
     return ProductTrained(
         twin=trained,
         calibration=calibration,
@@ -141,7 +126,7 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
         unusable=unusable,
         picture=picture,
         tracked=post(workspace, log),
-        seconds=seconds,
+        seconds=log.seconds,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -92,13 +91,9 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         PairsError: the manifest can't be read.
         TwinError: too few usable pairs, or the loss is no number any more.
     """
-    started, began = time.monotonic(), datetime.now(UTC)
+    began = datetime.now(UTC)
     pairs = read_pairs(manifest)
-    usable, unusable, side = usable_pairs(pairs)
-    if len(usable) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
-        reasons = f" ({unusable[0].frame}: {unusable[0].reason})" if unusable else ""
-        message = f"{manifest} has {len(usable)} pairs that can be trained on{reasons}; it takes two at least"
-        raise TwinError(message)
+    usable, unusable, side = _usable(pairs, manifest)
     design = replace(design, types=_types_of(usable))
     learning, held_out = _split(usable, plan.seed)
     synthetic = not any(pair.boxes for pair in learning)
@@ -121,20 +116,15 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "pairs"))
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
     draw_validation(examples, held_out, maps, trained)
-    seconds = time.monotonic() - started
-    log = TrainingLog(
-        product=product,
-        view=view,
-        twin=trained.digest,
-        design=design,
-        plan=asdict(plan),
-        epochs=[asdict(epoch) for epoch in epochs],
-        figures=figures,
-        pairs=[(pair.frame.frame, pair.label or "", str(len(pair.boxes or ()))) for pair in usable],
-        trained_on=trained_on,
-        started_at=began,
-        seconds=seconds,
+    log = training_log(
+        product,
+        view,
+        trained,
+        plan,
+        epochs,
+        began=began,
         pictures=[picture, examples],
+        pairs=[(pair.frame.frame, pair.label or "", str(len(pair.boxes or ()))) for pair in usable],
     )
     tracked = post(workspace, log)
     return Trained(
@@ -148,7 +138,35 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         picture=picture,
         examples=examples,
         tracked=tracked,
-        seconds=seconds,
+        seconds=log.seconds,
+    )
+
+
+def training_log(  # noqa: PLR0913 - what is told of a training, by name
+    product: str,
+    view: str,
+    trained: TrainedTwin,
+    plan: TrainingPlan,
+    epochs: Sequence[Epoch],
+    *,
+    began: datetime,
+    pictures: Sequence[Path],
+    pairs: Sequence[tuple[str, str, str]],
+) -> TrainingLog:
+    """What MLflow is told; it took from `began` until now."""
+    return TrainingLog(
+        product=product,
+        view=view,
+        twin=trained.digest,
+        design=trained.twin.design,
+        plan=asdict(plan),
+        epochs=[asdict(epoch) for epoch in epochs],
+        figures={name: value for name, value in trained.figures.items() if name != "good_distances"},
+        pairs=pairs,
+        trained_on=trained.trained_on,
+        started_at=began,
+        seconds=(datetime.now(UTC) - began).total_seconds(),
+        pictures=pictures,
     )
 
 
@@ -200,6 +218,16 @@ def _with_threshold(
     found = [[as_box(defect, types) for defect in find_defects(one, threshold)] for one in maps]
     figures = box_figures(found, truth)
     return replace(trained, threshold=threshold, support=support, figures=figures), figures, maps
+
+
+def _usable(pairs: Sequence[Pair], manifest: Path) -> tuple[list[Pair], list[Unusable], int]:
+    """As `usable_pairs`, and an error where there are too few."""
+    usable, unusable, side = usable_pairs(pairs)
+    if len(usable) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
+        reasons = f" ({unusable[0].frame}: {unusable[0].reason})" if unusable else ""
+        message = f"{manifest} has {len(usable)} pairs that can be trained on{reasons}; it takes two at least"
+        raise TwinError(message)
+    return usable, unusable, side
 
 
 def _types_of(pairs: Sequence[Pair]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from inspection.calibration.scale import HALF_SIMILARITY_DISTANCE
 from inspection.decision import judge_similarity
 from inspection.learned.detection import DefectMap, find_defects, read_maps
 from inspection.learned.levels import PairEngine
+from inspection.prepared import scaling
 from inspection.quality import QualityGate, measure_quality
 from inspection.recipe import DIGEST_LENGTH, QualityLimits, digest_of
 from inspection.verdicts import Judgement, Provenance, Region, Verdict
@@ -72,7 +73,7 @@ class PairInspector:
             provenance=self.provenance(golden_sha256),
             milliseconds=_since(started),
             similarity_map=_spread(found.supported, golden.shape[:2]),
-            matrix=_onto((frame.shape[1], frame.shape[0]), (golden.shape[1], golden.shape[0])),
+            matrix=scaling((frame.shape[1], frame.shape[0]), (golden.shape[1], golden.shape[0])),
             brightness=quality.brightness,
             focus=quality.focus,
         )
@@ -146,12 +147,6 @@ def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 def _spread(similarity: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     spread = cv2.resize(similarity, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.clip(spread, 0, 1), np.float32)
-
-
-def _onto(source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
-    """Maps pixel centres of a (width, height) picture to those of another size."""
-    x, y = target[0] / source[0], target[1] / source[1]
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
 def _since(started: float) -> float:

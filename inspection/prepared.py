@@ -1,0 +1,48 @@
+"""A frame on the golden's coordinates: what the inspector hands from registration to comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inspection.verdicts import Reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inspection.quality import FrameQuality
+    from inspection.registration import Registration
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedFrame:
+    """A frame on the golden's coordinates, or the `problem` why it can't be brought there, and then no `image`.
+
+    `image` is RGB uint8 (S, S, 3); `matrix` (3, 3) maps pixels of the delivered frame to pixels of the first golden,
+    `to_frame` working pixels to pixels of the delivered frame; `weights` (S, S) float32 are the places' sensitivities.
+    """
+
+    milliseconds: float
+    quality: FrameQuality | None = None
+    problem: str | None = None
+    registration: Registration | None = None
+    image: NDArray[np.uint8] | None = None
+    weights: NDArray[np.float32] | None = None
+    matrix: NDArray[np.float64] | None = None
+    to_frame: NDArray[np.float64] | None = None
+
+
+def scaling(source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
+    """The matrix by which `cv2.resize` maps pixel centres of a (width, height) picture to another size."""
+    x, y = target[0] / source[0], target[1] / source[1]
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def not_registered(registration: Registration) -> str:
+    """Why a frame can't be judged whose part was not found."""
+    return (
+        f"{Reason.NOT_REGISTERED.value}: the part is not where the goldens have it "
+        f"({registration.method.value}, quality {registration.quality:.2f})"
+    )
