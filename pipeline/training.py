@@ -17,6 +17,7 @@ from inspection.learned.design import TrainedTwin, Twin, TwinDesign
 from inspection.learned.detection import as_box, choose_threshold, find_defects
 from inspection.learned.fitting import Epoch, TrainingPlan, fit
 from inspection.learned.pair_inspector import PairInspector, working_size
+from inspection.learned.samples import BINARISED, is_binarised
 from inspection.recipe import digest_of
 from pipeline.outbox import post
 from pipeline.pair_source import ManifestPairs, Unusable, scaled_boxes, usable_pairs
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HELD_OUT: Final = 0.1
 _MOST_HELD_OUT: Final = 64
+_LOOKED_AT: Final = 8
 _MIDDLE: Final = 0.5  # where no known defect tells a threshold: as likely a defect as not
 
 
@@ -97,7 +99,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     design = replace(design, types=_types_of(usable))
     learning, held_out = _split(usable, plan.seed)
     synthetic = not any(pair.boxes for pair in learning)
-    plan = replace(plan, patch=_patch(learning, side, plan.patch))
+    plan = _suited(plan, learning, side)
     trained_on = digest_of_pairs(pairs, manifest)
     twin, epochs = fit_twin(
         twin_folder(workspace, product, view),
@@ -242,11 +244,9 @@ def _split(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
     return [pairs[i] for i in sorted(order[count:])], [pairs[i] for i in sorted(order[:count])]
 
 
-def _patch(pairs: Sequence[Pair], side: int, wanted: int) -> int:
-    """The patches' side: no larger than the smallest frame's shorter side."""
-    shorter = side
-    for pair in pairs[:1]:
-        frame, _ = read_pair(pair)
-        if frame.image is not None:
-            shorter = min(working_size(frame.image.shape, side))
-    return min(wanted, shorter)
+def _suited(plan: TrainingPlan, pairs: Sequence[Pair], side: int) -> TrainingPlan:
+    """The plan with patches that fit into the frames, and without changes of light where all is black and white."""
+    frames = [frame.image for frame, _ in map(read_pair, pairs[:_LOOKED_AT]) if frame.image is not None]
+    shorter = min((min(working_size(frame.shape, side)) for frame in frames), default=side)
+    nuisance = BINARISED if frames and all(is_binarised(frame) for frame in frames) else plan.nuisance
+    return replace(plan, patch=min(plan.patch, shorter), nuisance=nuisance)

@@ -149,7 +149,7 @@ def test_too_few_pairs(tmp_path):
         )
 
 
-def test_a_damaged_network_is_told(home, tmp_path):
+def test_a_damaged_network_is_told(home):
     """Altered weights are refused; where nothing was trained there is none."""
     workspace = Workspace.locate(home)
     assert read_twin(workspace, "nothing", "default") is None

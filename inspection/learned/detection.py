@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_CANDIDATES: Final = np.round(np.arange(0.05, 0.95, 0.05), 2)  # of thresholds
+_CANDIDATES: Final = np.r_[0.01, 0.02, 0.03, np.round(np.arange(0.05, 0.95, 0.05), 2)]  # of thresholds
 _SUPPORTS: Final = (1, 3, 5)  # places
 _LEAST: Final = 1e-12
 _STEEPEST: Final = 40.0  # a logit beyond this says nothing more
