@@ -31,6 +31,7 @@ class Reason(StrEnum):
     NOT_REGISTERED = "not registered"
     NOT_COMPARED = "not compared"
     NOT_CALIBRATED = "not calibrated"
+    NOT_RECOGNISED = "not recognised"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def draw_training(path: Path, epochs: Sequence[Epoch], *, product: str, design: 
 def draw_validation(path: Path, pairs: Sequence[Pair], maps: Sequence[DefectMap], trained: TrainedTwin) -> None:
     """Draw held-out frames with their true boxes (green) and those found (red); PNG."""
     pictures = [_marked(pair, found, trained) for pair, found in list(zip(pairs, maps, strict=False))[:_SHOWN]]
-    names = [pair.frame.frame for pair in pairs[: len(pictures)]]
+    names = [pair.frame.part_id for pair in pairs[: len(pictures)]]
     title = "Pairs it did not learn from: true boxes green, found ones red"
     sheet = contact_sheet(pictures, columns=4, cell_width=_SIDE, captions=names, title=title)
     path.parent.mkdir(parents=True, exist_ok=True)

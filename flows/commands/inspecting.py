@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -31,6 +31,10 @@ def inspect(
     ] = None,
     *,
     pairs: options.Pairs = None,
+    recognise: Annotated[
+        Literal["auto"] | None,
+        typer.Option("--product", help="In place of PRODUCT: recognise what each frame shows."),
+    ] = None,
     view: options.View = "default",
     engine: options.Engine = "auto",
     evidence: Annotated[
@@ -43,10 +47,11 @@ def inspect(
 ) -> None:
     """Judge frames and print a verdict for each: PASS, FLAG or CANNOT_INSPECT.
 
-    With --pairs each frame is judged against its own golden: by PRODUCT's trained network where one is named and was
-    trained, else by that golden alone, provisionally. A file that is missing or no image is CANNOT_INSPECT, and the
-    command goes on. The exit code is 0 whatever the verdicts are: read them from the output (--json prints one object a
-    line). Nothing is recorded; `batch` does that.
+    PRODUCT may be `auto`: each frame's product is recognised from the enrolled goldens, and one that shows none of them
+    is CANNOT_INSPECT. With --pairs each frame is judged against its own golden: by PRODUCT's trained network where one
+    is named and was trained, else by that golden alone, provisionally. A file that is missing or no image is
+    CANNOT_INSPECT, and the command goes on. The exit code is 0 whatever the verdicts are: read them from the output
+    (--json prints one object a line). Nothing is recorded; `batch` does that.
     """
     workspace = options.workspace_of(context, home, references)
     if pairs is not None:
@@ -55,9 +60,14 @@ def inspect(
             raise typer.BadParameter(message)
         _inspect_pairs(workspace, product, view, pairs, engine, evidence, as_json=as_json)
         return
+    if recognise is not None and product is not None:
+        product, frames = recognise, [Path(product), *(frames or [])]  # then there are frames alone
     if product is None or not frames:
         message = "name PRODUCT and FRAMES, or a manifest with --pairs"
         raise typer.BadParameter(message)
+    if product == "auto":
+        _inspect_any(workspace, frames, engine, evidence, as_json=as_json)
+        return
     from pipeline.inspecting import inspect_frames  # noqa: PLC0415 - torch takes seconds to import
     from pipeline.opening import open_inspector  # noqa: PLC0415 - goes with it
     from pipeline.reading import list_frames  # noqa: PLC0415 - goes with it
@@ -71,6 +81,21 @@ def inspect(
         if evidence is not None:
             _write_picture(evidence, inspector.first_golden, verdict)
         page.show(verdict)
+    page.end(evidence)
+
+
+def _inspect_any(
+    workspace: Workspace, frames: list[Path], engine: str, evidence: Path | None, *, as_json: bool
+) -> None:
+    from pipeline.reading import list_frames  # noqa: PLC0415 - torch takes seconds to import
+    from pipeline.recognising import inspect_any  # noqa: PLC0415 - goes with it
+
+    files = list_frames(frames)
+    page = _Page(widest=max((len(file.frame) for file in files), default=0), as_json=as_json, names_product=True)
+    for one in inspect_any(workspace, files, engine=engine, keep_images=evidence is not None):
+        if evidence is not None and one.golden is not None:
+            _write_picture(evidence, one.golden, one.verdict)
+        page.show(one.verdict)
     page.end(evidence)
 
 
@@ -108,6 +133,7 @@ class _Page:
 
     widest: int
     as_json: bool
+    names_product: bool = False
     counts: Counter[str] = field(default_factory=Counter)
 
     def show(self, verdict: FrameVerdict) -> None:
@@ -116,7 +142,8 @@ class _Page:
         if self.as_json:
             terminal.print_json(said)
         else:
-            terminal.say(_line(said, self.widest))
+            line = _line(said, self.widest)
+            terminal.say(Text(f"{said['product']:<16}").append(line) if self.names_product else line)
 
     def end(self, evidence: Path | None) -> None:
         if not self.as_json:

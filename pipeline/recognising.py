@@ -1,0 +1,120 @@
+"""Frames of any product: each is recognised from the enrolled goldens, then judged by the product it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from inspection.encoder import encoder_digest
+from inspection.engine import open_engine
+from inspection.errors import NotEnrolledError, ReferenceSetError
+from inspection.recipe import EncoderChoice
+from inspection.recognition import GOLDENS, SIDE, Recogniser
+from inspection.reference_set import list_enrolled, load_reference_set
+from inspection.verdicts import Judgement, Provenance, Reason, Verdict
+from pipeline.enrolment import RESERVED
+from pipeline.frames import FrameVerdict
+from pipeline.opening import keep_inspector
+from pipeline.reading import read_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.reading import Frame, FrameFile
+    from pipeline.workspace import Workspace
+
+AUTO: Final = RESERVED
+"""The product's name that means: recognise it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognisedVerdict:
+    """A verdict, and the first golden of the product that was recognised; None where none was."""
+
+    verdict: FrameVerdict
+    golden: NDArray[np.uint8] | None
+
+
+def open_recogniser(workspace: Workspace, *, engine: str = "auto") -> tuple[Recogniser, list[tuple[str, str]]]:
+    """The recogniser of all enrolled products and views, and these in the order of its names.
+
+    Raises:
+        NotEnrolledError: nothing is enrolled.
+        ReferenceSetError: a golden is missing or was altered.
+    """
+    enrolled = list_enrolled(workspace.references)
+    if not enrolled:
+        message = f"nothing is enrolled in {workspace.references}; run `goldentwin enrol PRODUCT --from DIR` first"
+        raise NotEnrolledError(message)
+    goldens = {}
+    for product, view in enrolled:
+        goldens[f"{product}/{view}"] = load_reference_set(workspace.references, product, view).images()[:GOLDENS]
+    opened = open_engine(EncoderChoice(), engine=engine, cache=workspace.cache, side=SIDE)
+    return Recogniser(goldens, opened), enrolled
+
+
+def inspect_any(
+    workspace: Workspace, files: Sequence[FrameFile], *, engine: str = "auto", keep_images: bool = False
+) -> Iterator[RecognisedVerdict]:
+    """Judge frames of any enrolled product, in their order.
+
+    One that shows none of them is CANNOT_INSPECT, and names the nearest. Bad input raises nothing.
+
+    Raises:
+        NotEnrolledError: nothing is enrolled.
+        ReferenceSetError: a golden is missing or was altered.
+    """
+    recogniser, enrolled = open_recogniser(workspace, engine=engine)
+    names = {f"{product}/{view}": (product, view) for product, view in enrolled}
+    for file in files:
+        frame = read_frame(file)
+        yield _judged(workspace, recogniser, names, frame, engine, keep_images=keep_images)
+
+
+def _judged(
+    workspace: Workspace,
+    recogniser: Recogniser,
+    names: dict[str, tuple[str, str]],
+    frame: Frame,
+    engine: str,
+    *,
+    keep_images: bool,
+) -> RecognisedVerdict:
+    if frame.image is None:
+        return _refused(frame, frame.problem or Reason.UNREADABLE.value)
+    found = recogniser.recognise(frame.image)
+    if found.name is None:
+        reason = (
+            f"{Reason.NOT_RECOGNISED.value}: it is like no enrolled product (nearest {found.nearest}, likeness "
+            f"{found.likeness:.2f}); name the product, or enrol it"
+        )
+        return _refused(frame, reason)
+    product, view = names[found.name]
+    try:
+        inspector = keep_inspector(workspace, product, view, engine=engine)
+    except ReferenceSetError as error:
+        return _refused(frame, f"{Reason.NOT_COMPARED.value}: {error}")
+    judgement = inspector.judge([frame.image])[0]
+    shown = frame if keep_images else replace(frame, image=None)
+    verdict = FrameVerdict(frame=shown, judgement=judgement, product=product, view=view)
+    return RecognisedVerdict(verdict=verdict, golden=inspector.first_golden)
+
+
+def _refused(frame: Frame, reason: str) -> RecognisedVerdict:
+    provenance = Provenance(encoder=encoder_digest(EncoderChoice()), reference_set="", recipe="", calibration=None)
+    judgement = Judgement(
+        verdict=Verdict.CANNOT_INSPECT,
+        reason=reason,
+        similarity=None,
+        distance=None,
+        threshold=None,
+        provisional=False,
+        regions=(),
+        provenance=provenance,
+        milliseconds=0.0,
+    )
+    verdict = FrameVerdict(frame=replace(frame, image=None), judgement=judgement, product=AUTO, view="default")
+    return RecognisedVerdict(verdict=verdict, golden=None)
