@@ -74,7 +74,7 @@ def inspect_any(
         yield _judged(workspace, recogniser, names, frame, engine, keep_images=keep_images)
 
 
-def _judged(
+def _judged(  # noqa: PLR0913 - what a frame is judged by
     workspace: Workspace,
     recogniser: Recogniser,
     names: dict[str, tuple[str, str]],

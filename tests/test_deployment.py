@@ -41,21 +41,27 @@ def deployments():
 def test_every_deployment_asks_for_parameters_the_flow_has(deployments):
     """A misspelt parameter would be found at two in the morning otherwise."""
     from flows.nightly import nightly_inspection
+    from flows.training import train_network
 
-    signature = inspect.signature(nightly_inspection.fn)
+    flows = {
+        "flows/nightly.py:nightly_inspection": nightly_inspection,
+        "flows/training.py:train_network": train_network,
+    }
     for deployment in deployments:
-        assert deployment["entrypoint"] == "flows/nightly.py:nightly_inspection"
-        signature.bind(**deployment["parameters"])
+        inspect.signature(flows[deployment["entrypoint"]].fn).bind(**deployment["parameters"])
 
 
-def test_every_deployment_runs_at_night_on_the_gpu_queue(deployments):
-    """Cron and time zone are given, and so are pool and queue."""
+def test_nights_are_scheduled_and_all_run_on_the_gpu_queue(deployments):
+    """Cron and time zone are given for nights, training waits for somebody; pool and queue are given for all."""
     from prefect.client.schemas.schedules import CronSchedule
 
     for deployment in deployments:
+        assert deployment["work_pool"] == {"name": "gpu-pool", "work_queue_name": "gpu"}
+        if "nightly" not in deployment["tags"]:
+            assert "schedules" not in deployment
+            continue
         (schedule,) = deployment["schedules"]
         assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron == "0 2 * * *"
-        assert deployment["work_pool"] == {"name": "gpu-pool", "work_queue_name": "gpu"}
 
 
 def test_file_names_no_folder_of_this_machine():
