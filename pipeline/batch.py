@@ -19,6 +19,7 @@ from inspection.recipe import digest_of
 from inspection.verdicts import Provenance, Verdict
 from pipeline.evidence import write_evidence
 from pipeline.inspecting import inspect_frames
+from pipeline.open_batches import close_batch, open_batch
 from pipeline.opening import keep_inspector
 from pipeline.outbox import post
 from pipeline.reading import FrameFile, list_frames, read_bytes
@@ -41,8 +42,9 @@ ON_CONTACT_SHEET = 24
 class BatchPlan:
     """What is to be judged: `chunks` of frames without a verdict on the grounds of `provenance`.
 
-    `batch` is the same for the same frames and grounds, so that a batch that was killed and run again is one batch.
-    `total` counts all frames found, also those judged before.
+    `batch` is the same for the same frames and grounds, so that a batch that was killed and run again is one batch,
+    also where frames came since; `key` tells what grounds and folders it is of. `total` counts all frames found, also
+    those judged before.
     """
 
     workspace: Workspace
@@ -50,6 +52,7 @@ class BatchPlan:
     view: str
     engine: str
     batch: str
+    key: str
     chunks: tuple[tuple[FrameFile, ...], ...]
     total: int
     provenance: Provenance
@@ -119,12 +122,14 @@ def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
         raise CalibrationError(message)
     files = list_frames(sources)
     left = _not_judged(workspace, inspector, files)
+    key = _grounds(inspector, sources)
     return BatchPlan(
         workspace=workspace,
         product=product,
         view=view,
         engine=engine,
-        batch=_batch_id(inspector, sources, files),
+        batch=open_batch(workspace, key, _batch_id(key, files)),
+        key=key,
         chunks=tuple(tuple(left[at : at + chunk_size]) for at in range(0, len(left), chunk_size)),
         total=len(files),
         provenance=inspector.provenance,
@@ -176,6 +181,8 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         contact_sheet=sheet,
         settings={"frames": plan.source, "engine": plan.engine},
     )
+    tracked = post(plan.workspace, log) if rows else False
+    close_batch(plan.workspace, plan.key)
     return BatchSummary(
         batch=plan.batch,
         product=plan.product,
@@ -186,7 +193,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         contact_sheet=sheet,
         provenance=plan.provenance,
         provisional=plan.provisional,
-        tracked=post(plan.workspace, log) if rows else False,
+        tracked=tracked,
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )
@@ -207,12 +214,14 @@ def _sha256(file: FrameFile) -> str:
     return "" if problem else hashlib.sha256(data).hexdigest()
 
 
-def _batch_id(inspector: Inspector, sources: Sequence[Path], files: Sequence[FrameFile]) -> str:
+def _grounds(inspector: Inspector, sources: Sequence[Path]) -> str:
+    """The same for the same product, view, provenance and folders."""
     places = [str(source.absolute()) for source in sources]
-    stamps = [(file.frame, _modified(file.path)) for file in files]
-    return digest_of(
-        [inspector.reference_set.product, inspector.reference_set.view, inspector.provenance, places, stamps]
-    )
+    return digest_of([inspector.reference_set.product, inspector.reference_set.view, inspector.provenance, places])
+
+
+def _batch_id(key: str, files: Sequence[FrameFile]) -> str:
+    return digest_of([key, [(file.frame, _modified(file.path)) for file in files]])
 
 
 def _modified(path: Path) -> int:

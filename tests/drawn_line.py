@@ -66,9 +66,9 @@ def calibrated(workspace: Workspace, product: str) -> Inspector:
     return open_inspector(workspace, product, engine="onnx")
 
 
-def write(folder: Path, images: Sequence[NDArray], suffix: str = ".png") -> Path:
-    """Write pictures as `00.png`, `01.png` and so on into a folder that is made."""
+def write(folder: Path, images: Sequence[NDArray], suffix: str = ".png", *, first: int = 0) -> Path:
+    """Write pictures as `00.png`, `01.png` and so on (from `first`) into a folder that is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, image in enumerate(images):
+    for number, image in enumerate(images, start=first):
         cv2.imwrite(str(folder / f"{number:02}{suffix}"), image[..., ::-1])
     return folder

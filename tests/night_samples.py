@@ -22,6 +22,7 @@ def night_plan(workspace: Workspace, portions: int = 2) -> BatchPlan:
         product="bottle",
         view="default",
         batch="made up",
+        key="made up",
         chunks=tuple((file,) for file in files),
         total=portions,
         engine="onnx",
