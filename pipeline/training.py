@@ -17,7 +17,6 @@ from inspection.learned.design import TrainedTwin, Twin, TwinDesign
 from inspection.learned.detection import as_box, choose_threshold, find_defects
 from inspection.learned.fitting import Epoch, TrainingPlan, fit
 from inspection.learned.pair_inspector import PairInspector, working_size
-from inspection.learned.samples import BINARISED, is_binarised
 from inspection.recipe import digest_of
 from pipeline.outbox import post
 from pipeline.pair_source import ManifestPairs, Unusable, scaled_boxes, usable_pairs
@@ -99,7 +98,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     design = replace(design, types=_types_of(usable))
     learning, held_out = _split(usable, plan.seed)
     synthetic = not any(pair.boxes for pair in learning)
-    plan = _suited(plan, learning, side)
+    plan = _fitting(plan, learning, side)
     trained_on = digest_of_pairs(pairs, manifest)
     twin, epochs = fit_twin(
         twin_folder(workspace, product, view),
@@ -244,9 +243,8 @@ def _split(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
     return [pairs[i] for i in sorted(order[count:])], [pairs[i] for i in sorted(order[:count])]
 
 
-def _suited(plan: TrainingPlan, pairs: Sequence[Pair], side: int) -> TrainingPlan:
-    """The plan with patches that fit into the frames, and without changes of light where all is black and white."""
+def _fitting(plan: TrainingPlan, pairs: Sequence[Pair], side: int) -> TrainingPlan:
+    """The plan with patches that fit into the frames."""
     frames = [frame.image for frame, _ in map(read_pair, pairs[:_LOOKED_AT]) if frame.image is not None]
     shorter = min((min(working_size(frame.shape, side)) for frame in frames), default=side)
-    nuisance = BINARISED if frames and all(is_binarised(frame) for frame in frames) else plan.nuisance
-    return replace(plan, patch=min(plan.patch, shorter), nuisance=nuisance)
+    return replace(plan, patch=min(plan.patch, shorter))

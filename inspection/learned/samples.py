@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ON_DEFECT: Final = 0.75  # share of the patches of a defective pair that show one of its defects
-_NEARLY: Final = 24  # grey values
-_ALL_BUT_EDGES: Final = 0.97
 _OFF_CENTRE: Final = 0.4  # of the patch's side
 
 
@@ -37,15 +35,6 @@ class PairNuisance:
     noise: float = 5.0
     jpeg: int = 50
     turns: bool = True
-
-
-BINARISED: Final = PairNuisance(gain=0.0, tint=0.0, blur=0.0, noise=0.0, jpeg=95)
-"""For black and white pictures, which know no light and no noise."""
-
-
-def is_binarised(image: NDArray[np.uint8]) -> bool:
-    """Whether nearly all pixels of a picture are black or white, but for what compression left of it."""
-    return bool(((image <= _NEARLY) | (image >= 255 - _NEARLY)).mean() >= _ALL_BUT_EDGES)
 
 
 @dataclass(frozen=True, kw_only=True)
