@@ -48,7 +48,7 @@ def open_inspector(workspace: Workspace, product: str, view: str = "default", *,
     return inspector
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _opened(workspace: Workspace, product: str, view: str, engine: str, _state: str) -> Inspector:
     return open_inspector(workspace, product, view, engine=engine)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from inspection.encoder import encoder_digest
@@ -14,15 +15,16 @@ from inspection.reference_set import list_enrolled, load_reference_set
 from inspection.verdicts import Judgement, Provenance, Reason, Verdict
 from pipeline.enrolment import RESERVED
 from pipeline.frames import FrameVerdict
-from pipeline.opening import keep_inspector
+from pipeline.opening import open_inspector
 from pipeline.reading import read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from inspection.inspector import Inspector
     from pipeline.reading import Frame, FrameFile
     from pipeline.workspace import Workspace
 
@@ -69,19 +71,17 @@ def inspect_any(
     """
     recogniser, enrolled = open_recogniser(workspace, engine=engine)
     names = {f"{product}/{view}": (product, view) for product, view in enrolled}
+
+    @cache
+    def inspector_of(name: str) -> Inspector:
+        return open_inspector(workspace, *names[name], engine=engine)
+
     for file in files:
-        frame = read_frame(file)
-        yield _judged(workspace, recogniser, names, frame, engine, keep_images=keep_images)
+        yield _judged(recogniser, inspector_of, read_frame(file), keep_images=keep_images)
 
 
-def _judged(  # noqa: PLR0913 - what a frame is judged by
-    workspace: Workspace,
-    recogniser: Recogniser,
-    names: dict[str, tuple[str, str]],
-    frame: Frame,
-    engine: str,
-    *,
-    keep_images: bool,
+def _judged(
+    recogniser: Recogniser, inspector_of: Callable[[str], Inspector], frame: Frame, *, keep_images: bool
 ) -> RecognisedVerdict:
     if frame.image is None:
         return _refused(frame, frame.problem or Reason.UNREADABLE.value)
@@ -92,14 +92,14 @@ def _judged(  # noqa: PLR0913 - what a frame is judged by
             f"{found.likeness:.2f}); name the product, or enrol it"
         )
         return _refused(frame, reason)
-    product, view = names[found.name]
     try:
-        inspector = keep_inspector(workspace, product, view, engine=engine)
+        inspector = inspector_of(found.name)
     except ReferenceSetError as error:
         return _refused(frame, f"{Reason.NOT_COMPARED.value}: {error}")
-    judgement = inspector.judge([frame.image])[0]
     shown = frame if keep_images else replace(frame, image=None)
-    verdict = FrameVerdict(frame=shown, judgement=judgement, product=product, view=view)
+    names = inspector.reference_set
+    judgement = inspector.judge([frame.image])[0]
+    verdict = FrameVerdict(frame=shown, judgement=judgement, product=names.product, view=names.view)
     return RecognisedVerdict(verdict=verdict, golden=inspector.first_golden)
 
 

@@ -194,30 +194,6 @@ def test_vanishing_frames_are_told(line, night):
     assert planned_frames(plan(line, night)) == ["02.png"]
 
 
-def test_killed_batch_stays_one_in_a_folder_that_grows(line, night):
-    """Frames that came after the kill belong to it too; those that come after its summary are another batch."""
-    first = plan(line, night)
-    judge_chunk(first, first.chunks[0])
-    write(night, [draw_part(400)], first=50)
-    again = plan(line, night)
-    assert again.batch == first.batch
-    assert sum(judge(again).counts.values()) == 11
-    write(night, [draw_part(401)], first=60)
-    late = plan(line, night)
-    assert late.batch != first.batch
-    assert sum(judge(late).counts.values()) == 1
-
-
-def test_a_damaged_mark_of_an_open_batch_costs_nothing(line, night):
-    """It is a new batch then."""
-    first = plan(line, night)
-    mark = line.home / "open_batches" / f"{first.key}.json"
-    mark.write_text("{", encoding="utf-8")
-    assert plan(line, night).batch == first.batch
-    judge(first)
-    assert not mark.exists()
-
-
 def test_bad_files_are_recorded_once(line, tmp_path):
     """A hundred bad inputs: each has its row, none is PASS, and a second run has nothing to do."""
     write_bad_inputs(tmp_path / "bad")
