@@ -18,7 +18,7 @@ from inspection.learned.losses import UNKNOWN, pair_loss
 from inspection.learned.samples import PairNuisance, Patches, draw_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
     from inspection.learned.checkpoint import Checkpoints
     from inspection.learned.design import Twin
@@ -269,9 +269,3 @@ def _copied(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _epochs(about: dict[str, Any]) -> list[Epoch]:
     return [Epoch(**epoch) for epoch in about["epochs"]]
-
-
-def epochs_table(epochs: list[Epoch]) -> Iterator[dict[str, float]]:
-    """The epochs as plain numbers."""
-    for epoch in epochs:
-        yield {name: float(value) for name, value in asdict(epoch).items()}

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _OPSET = 17
 _TRACED_SIDE = 64  # the graph is free in size
 
-Levels = list["NDArray[np.float32]"]
-
 
 class LevelEngine(Protocol):
     """Runs one side's encoder."""
