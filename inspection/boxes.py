@@ -3,11 +3,14 @@
 As the script of Tang et al. 2019 (DeepPCB) defines them, which is that of the ICDAR 2015 contest: a found box is right
 if it overlaps a true one that no other has, by more than 0.33 of their union; average precision is the mean, over all
 true boxes, of the precision at each right one in the order of certainty.
+
+A found box tells how likely each type is. Under its likeliest name it counts for a type's precision and recall; for a
+type's average precision it counts under every name, ranked by its certainty times that name's share.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,14 +30,14 @@ class Box(NamedTuple):
 
 
 class FoundBox(NamedTuple):
-    """A found box in pixels, its type's name where one is told, and how certain it is, in [0, 1]."""
+    """A found box in pixels, how certain it is, in [0, 1], and the types' names with shares, likeliest first."""
 
     left: float
     top: float
     right: float
     bottom: float
-    type: str | None
     certainty: float
+    types: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +81,18 @@ def score_boxes(found: Sequence[Sequence[FoundBox]], truth: Sequence[Sequence[Bo
 def score_types(found: Sequence[Sequence[FoundBox]], truth: Sequence[Sequence[Box]]) -> dict[str, BoxScore]:
     """The same for each type by itself: a box is right only under its own name. Types in order of their names."""
     names = sorted({box.type for boxes in truth for box in boxes if box.type is not None})
-    return {
-        name: score_boxes(
-            [[box for box in boxes if box.type == name] for boxes in found],
-            [[box for box in boxes if box.type == name] for boxes in truth],
-        )
-        for name in names
-    }
+    return {name: _score_type(name, found, truth) for name in names}
+
+
+def _score_type(name: str, found: Sequence[Sequence[FoundBox]], truth: Sequence[Sequence[Box]]) -> BoxScore:
+    true = [[box for box in boxes if box.type == name] for boxes in truth]
+    so_named = [[box for box in boxes if box.types and box.types[0][0] == name] for boxes in found]
+    ranked = [
+        [box._replace(certainty=box.certainty * share) for box in boxes for other, share in box.types if other == name]
+        for boxes in found
+    ]
+    average_precision = score_boxes(ranked, true).average_precision
+    return replace(score_boxes(so_named, true), average_precision=average_precision)
 
 
 def box_figures(found: Sequence[Sequence[FoundBox]], truth: Sequence[Sequence[Box]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from inspection.naming import TypeMap
     from inspection.recipe import InspectionRegion
 
 _HALF = 0.5
@@ -74,7 +75,12 @@ def sensitivity_map(
 
 
 def find_regions(
-    distances: NDArray[np.float32], threshold_distance: float, to_frame: NDArray[np.float64], size: tuple[int, int]
+    distances: NDArray[np.float32],
+    threshold_distance: float,
+    to_frame: NDArray[np.float64],
+    size: tuple[int, int],
+    *,
+    types: TypeMap | None = None,
 ) -> tuple[Region, ...]:
     """Find the connected places beyond the threshold, in a frame that was flagged.
 
@@ -84,6 +90,7 @@ def find_regions(
             threshold and distance were rounded.
         to_frame: (3, 3), maps those coordinates to pixels of the delivered frame.
         size: (width, height) of the delivered frame; regions are clipped to it.
+        types: what kind of defect each place would be; None names none.
 
     Returns:
         Worst first, at least one.
@@ -91,17 +98,22 @@ def find_regions(
     worst = distances.max()
     beyond = ((distances > threshold_distance) | (distances == worst)).astype(np.uint8)
     contours, _ = cv2.findContours(beyond, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    regions = [_region(distances, np.asarray(contour, np.int32), to_frame, size) for contour in contours]
+    regions = [_region(distances, np.asarray(contour, np.int32), to_frame, size, types) for contour in contours]
     return tuple(sorted(regions, key=lambda region: region.similarity))
 
 
 def _region(
-    distances: NDArray[np.float32], contour: NDArray[np.int32], to_frame: NDArray[np.float64], size: tuple[int, int]
+    distances: NDArray[np.float32],
+    contour: NDArray[np.int32],
+    to_frame: NDArray[np.float64],
+    size: tuple[int, int],
+    types: TypeMap | None,
 ) -> Region:
     left, top, width, height = cv2.boundingRect(contour)
     inside = np.zeros((height, width), np.uint8)
     cv2.drawContours(inside, [contour], -1, 1, cv2.FILLED, offset=(-left, -top))
-    peak = float(distances[top : top + height, left : left + width][inside > 0].max())
+    far = distances[top : top + height, left : left + width][inside > 0]
+    names = () if types is None else types.of_region((left, top), inside, far, len(distances))
     edges = _edges_in_frame(contour, to_frame)
     low = np.clip(np.floor(edges.min(axis=0) + _ROUNDING), 0, np.array(size) - 1)
     high = np.clip(np.ceil(edges.max(axis=0) - _ROUNDING), low + 1, size)
@@ -112,7 +124,9 @@ def _region(
         width=int(high[0] - low[0]),
         height=int(high[1] - low[1]),
         area=round(np.clip(area, 1.0, np.prod(high - low))),
-        similarity=similarity_of(peak),
+        similarity=similarity_of(float(far.max())),
+        type=names[0][0] if names else None,
+        types=names,
     )
 
 

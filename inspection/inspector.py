@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from inspection.engine import Engine
     from inspection.learned.product import LearnedComparison
+    from inspection.naming import TypeMap
     from inspection.reference_set import ReferenceSet
 
 _NOT_COMPARED = (
@@ -182,17 +183,20 @@ class Inspector:
         grids = iter(self._compared(images))
         share = _since(started) / max(len(images), 1)
         return [
-            self._refused(frame) if frame.image is None else self._decided(frame, next(grids), share)
+            self._refused(frame) if frame.image is None else self._decided(frame, *next(grids), share)
             for frame in frames
         ]
 
-    def _compared(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+    def _compared(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[NDArray[np.float32], TypeMap | None]]:
+        """Of each image a grid of distances, and what kind of defect each place would be where that was learned."""
         grids = list(self._comparer.compare(self._engine.describe(images))) if images else []
         if self._learned is None:
-            return grids
-        return [self._learned.distances(image, grid) for image, grid in zip(images, grids, strict=True)]
+            return [(grid, None) for grid in grids]
+        return [self._learned.compare(image, grid) for image, grid in zip(images, grids, strict=True)]
 
-    def _decided(self, frame: PreparedFrame, grid: NDArray[np.float32], share: float) -> Judgement:
+    def _decided(
+        self, frame: PreparedFrame, grid: NDArray[np.float32], types: TypeMap | None, share: float
+    ) -> Judgement:
         started = time.perf_counter()
         distances = spread_to_pixels(grid, self._side, frame.weights)
         distance = image_distance(distances)
@@ -204,7 +208,7 @@ class Inspector:
         regions: tuple[Region, ...] = ()
         if calibration is not None:
             verdict, reason = judge_similarity(similarity, calibration.threshold), ""
-            regions = self._regions(frame, distances, calibration) if verdict is Verdict.FLAG else ()
+            regions = self._regions(frame, distances, calibration, types) if verdict is Verdict.FLAG else ()
         return replace(
             self._refused(frame),
             verdict=verdict,
@@ -218,25 +222,27 @@ class Inspector:
         )
 
     def _regions(
-        self, frame: PreparedFrame, distances: NDArray[np.float32], calibration: Calibration
+        self,
+        frame: PreparedFrame,
+        distances: NDArray[np.float32],
+        calibration: Calibration,
+        types: TypeMap | None,
     ) -> tuple[Region, ...]:
         if frame.to_frame is None or frame.quality is None:
             return ()
         size = (frame.quality.width, frame.quality.height)
-        return find_regions(distances, distance_of(calibration.threshold), frame.to_frame, size)
+        return find_regions(distances, distance_of(calibration.threshold), frame.to_frame, size, types=types)
 
     def _refused(self, frame: PreparedFrame) -> Judgement:
         calibration = self.calibration
-        return Judgement(
-            verdict=Verdict.CANNOT_INSPECT,
-            reason=frame.problem,
-            similarity=None,
-            distance=None,
-            threshold=calibration.threshold if calibration else None,
-            provisional=calibration.provisional if calibration else False,
-            regions=(),
-            provenance=self.provenance,
-            milliseconds=frame.milliseconds,
+        return replace(
+            Judgement.refused(
+                frame.problem,
+                self.provenance,
+                threshold=calibration.threshold if calibration else None,
+                provisional=calibration.provisional if calibration else False,
+                milliseconds=frame.milliseconds,
+            ),
             brightness=frame.quality.brightness if frame.quality else None,
             focus=frame.quality.focus if frame.quality else None,
             registration_quality=frame.registration.quality if frame.registration else None,

@@ -39,8 +39,9 @@ class Region:
     """A connected place below the threshold, in pixels of the frame as it was delivered.
 
     `similarity` is the lowest similarity inside the region (its peak defect); `area` counts pixels.
-    `type` names the defect where a network was trained to name it, else None; `certainty` in [0, 1] is how sure that
-    network is of the whole region, by which regions are ranked, else None.
+    Where a network was trained to name defects, `type` is the likeliest name, else None, and `types` all names with
+    their shares, likeliest first, which sum to 1. `certainty` in [0, 1] is how sure a network that judges pairs is of
+    the whole region, else None.
     """
 
     x: int
@@ -51,6 +52,7 @@ class Region:
     similarity: float
     type: str | None = None
     certainty: float | None = None
+    types: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +90,26 @@ class Judgement:
     brightness: float | None = None
     focus: float | None = None
     registration_quality: float | None = None
+
+    @classmethod
+    def refused(
+        cls,
+        reason: str | None,
+        provenance: Provenance,
+        *,
+        threshold: float | None = None,
+        provisional: bool = False,
+        milliseconds: float = 0.0,
+    ) -> Judgement:
+        """CANNOT_INSPECT, for a reason; nothing was compared."""
+        return cls(
+            verdict=Verdict.CANNOT_INSPECT,
+            reason=reason,
+            similarity=None,
+            distance=None,
+            threshold=threshold,
+            provisional=provisional,
+            regions=(),
+            provenance=provenance,
+            milliseconds=milliseconds,
+        )

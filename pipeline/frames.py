@@ -59,4 +59,5 @@ def _region(region: Region) -> dict[str, Any]:
         "area": int(region.area),
         "similarity": finite(region.similarity),
         "type": region.type,
+        "types": {name: finite(share) for name, share in region.types} or None,
     }

@@ -71,8 +71,8 @@ def found_boxes(judgement: Judgement) -> list[FoundBox]:
             region.y,
             region.x + region.width,
             region.y + region.height,
-            type=region.type,
             certainty=region.certainty if region.certainty is not None else 1.0 - region.similarity,
+            types=region.types,
         )
         for region in judgement.regions
     ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from inspection.errors import GoldentwinError
 from inspection.inspector import Inspector
 from inspection.learned.pair_inspector import PairInspector
-from inspection.verdicts import Judgement, Provenance, Reason, Verdict
+from inspection.verdicts import Judgement, Provenance, Reason
 from pipeline.enrolment import enrol_goldens
 from pipeline.frames import FrameVerdict
 from pipeline.opening import provisionally_calibrated
@@ -86,17 +86,8 @@ class UntrainedJudge:
 
     def refuse(self, reason: str, golden_sha256: str = "") -> Judgement:
         """CANNOT_INSPECT."""
-        return Judgement(
-            verdict=Verdict.CANNOT_INSPECT,
-            reason=reason,
-            similarity=None,
-            distance=None,
-            threshold=None,
-            provisional=True,
-            regions=(),
-            provenance=Provenance(encoder="", reference_set=golden_sha256[:12], recipe="", calibration=None),
-            milliseconds=0.0,
-        )
+        provenance = Provenance(encoder="", reference_set=golden_sha256[:12], recipe="", calibration=None)
+        return Judgement.refused(reason, provenance, provisional=True)
 
     def _opened(self, sha256: str, golden: Path) -> Inspector:
         references = self._workspace.home / PAIRS

@@ -182,7 +182,7 @@ def _image_distance(comparison: LearnedComparison, inspector: Inspector, sample:
     """What a good part reads, weighted as frames are."""
     recipe, side = inspector.reference_set.recipe, sample.image.shape[0]
     weights = sensitivity_map(side, inspector.reference_set.roi(), recipe.regions)
-    grid = comparison.distances(sample.image, inspector.untrained_distances(sample.image))
+    grid = comparison.compare(sample.image, inspector.untrained_distances(sample.image)).distances
     distances = spread_to_pixels(grid, side, weights)
     return image_distance(np.where(sample.target == UNKNOWN, 0, distances).astype(np.float32))
 

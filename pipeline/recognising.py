@@ -12,7 +12,7 @@ from inspection.errors import NotEnrolledError, ReferenceSetError
 from inspection.recipe import EncoderChoice
 from inspection.recognition import GOLDENS, SIDE, Recogniser
 from inspection.reference_set import list_enrolled, load_reference_set
-from inspection.verdicts import Judgement, Provenance, Reason, Verdict
+from inspection.verdicts import Judgement, Provenance, Reason
 from pipeline.enrolment import RESERVED
 from pipeline.frames import FrameVerdict
 from pipeline.opening import open_inspector
@@ -105,16 +105,6 @@ def _judged(
 
 def _refused(frame: Frame, reason: str) -> RecognisedVerdict:
     provenance = Provenance(encoder=encoder_digest(EncoderChoice()), reference_set="", recipe="", calibration=None)
-    judgement = Judgement(
-        verdict=Verdict.CANNOT_INSPECT,
-        reason=reason,
-        similarity=None,
-        distance=None,
-        threshold=None,
-        provisional=False,
-        regions=(),
-        provenance=provenance,
-        milliseconds=0.0,
-    )
+    judgement = Judgement.refused(reason, provenance)
     verdict = FrameVerdict(frame=replace(frame, image=None), judgement=judgement, product=AUTO, view="default")
     return RecognisedVerdict(verdict=verdict, golden=None)

@@ -82,6 +82,7 @@ def _marked(pair: Pair, found: DefectMap, trained: TrainedTwin) -> NDArray[np.ui
         left, top, right, bottom = defect.box
         corners = (round(left * across), round(top * down)), (round(right * across), round(bottom * down))
         cv2.rectangle(picture, *corners, _RED, 1)
-        if defect.index is not None:
-            cv2.putText(picture, types[defect.index], corners[0], cv2.FONT_HERSHEY_SIMPLEX, 0.5, _RED, 1, cv2.LINE_AA)
+        if defect.shares:
+            name = types[int(np.argmax(defect.shares))]
+            cv2.putText(picture, name, corners[0], cv2.FONT_HERSHEY_SIMPLEX, 0.5, _RED, 1, cv2.LINE_AA)
     return np.asarray(picture, np.uint8)

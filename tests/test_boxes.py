@@ -9,7 +9,7 @@ from inspection.boxes import Box, FoundBox, box_figures, overlap, score_boxes, s
 
 def found(left, top, right, bottom, certainty=0.5, type_=None):
     """A found box."""
-    return FoundBox(left, top, right, bottom, type=type_, certainty=certainty)
+    return FoundBox(left, top, right, bottom, certainty=certainty, types=((type_, 1.0),) if type_ else ())
 
 
 def test_overlap_is_intersection_over_union():
@@ -48,6 +48,17 @@ def test_a_type_counts_only_under_its_own_name():
     assert figures["f_score"] == 1
     assert figures["mean_average_precision"] == 0
     assert figures["per_type"]["open"]["n"] == 1
+
+
+def test_an_unsure_name_counts_for_average_precision_under_every_name():
+    """A box that is `open` at 0.6 and `bite` at 0.4 is found for both types, and right by name for `open` alone."""
+    unsure = FoundBox(0, 0, 4, 4, certainty=0.9, types=(("open", 0.6), ("bite", 0.4)))
+    surely_bite = FoundBox(20, 0, 24, 4, certainty=0.9, types=(("bite", 1.0), ("open", 0.0)))
+    scores = score_types([[unsure, surely_bite]], [[Box(0, 0, 4, 4, "bite"), Box(20, 0, 24, 4, "bite")]])
+    assert scores["bite"].average_precision == 1
+    assert scores["bite"].recall == 0.5
+    truth = [[Box(0, 0, 4, 4, "open"), Box(20, 0, 24, 4, "bite")]]
+    assert score_types([[unsure, surely_bite]], truth)["bite"].average_precision == 1
 
 
 def test_nothing_found_and_nothing_true():

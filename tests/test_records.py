@@ -99,7 +99,7 @@ def test_a_row_holds_what_inspect_prints_and_where_it_came_from(records):
     (row,) = records.rows()
     assert one.to_dict().items() <= row.items()
     assert row["regions"] == [
-        {"x": 10, "y": 20, "width": 30, "height": 8, "area": 120, "similarity": 0.25, "type": None}
+        {"x": 10, "y": 20, "width": 30, "height": 8, "area": 120, "similarity": 0.25, "type": None, "types": None}
     ]
     assert (row["batch"], row["station"], row["evidence"]) == ("night", "line 3", "evidence/a.jpg")
     assert (row["brightness"], row["focus"], row["registration_quality"]) == (120.0, 30.0, 0.97)

@@ -12,6 +12,7 @@ import torch
 
 from inspection.boxes import Box, FoundBox, score_boxes
 from inspection.learned.architecture import STRIDE, PairMaps
+from inspection.naming import named, voted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,17 +56,17 @@ class DefectMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Defect:
-    """A connected place below the threshold, in pixels of the working image; `index` of its type or None.
+    """A connected place below the threshold, in pixels of the working image.
 
     `similarity` is the lowest inside, `area` counts pixels, `certainty` in [0, 1] is how sure the network is on the
-    whole, by which boxes are ranked.
+    whole, by which boxes are ranked; `shares` how likely each type is, which sum to 1, empty where none are named.
     """
 
     box: tuple[int, int, int, int]
     area: int
     similarity: float
     certainty: float
-    index: int | None
+    shares: tuple[float, ...]
 
 
 def read_maps(maps: PairMaps, *, named: bool, support: int = 1) -> DefectMap:
@@ -92,19 +93,14 @@ def find_defects(found: DefectMap, threshold: float) -> list[Defect]:
         window = np.s_[y : y + height, x : x + width]
         inside = labels[window] == number
         wrong = 1 - found.similarity[window][inside]
-        index = None
-        certainty = float(wrong.mean())
-        if found.types is not None:
-            votes = (found.types[:, y : y + height, x : x + width][:, inside] * wrong).sum(axis=1)
-            index = int(votes.argmax())
-            certainty *= float(votes[index] / max(votes.sum(), 1e-9))
+        types = found.types
         defects.append(
             Defect(
                 box=(x * STRIDE, y * STRIDE, (x + width) * STRIDE, (y + height) * STRIDE),
                 area=area * STRIDE * STRIDE,
                 similarity=float(1 - wrong.max()),
-                certainty=certainty,
-                index=index,
+                certainty=float(wrong.mean()),
+                shares=() if types is None else voted(types[(slice(None), *window)][:, inside], wrong),
             )
         )
     return sorted(defects, key=lambda defect: defect.similarity)
@@ -131,5 +127,4 @@ def choose_threshold(maps: Sequence[DefectMap], truth: Sequence[Sequence[Box]]) 
 
 def as_box(defect: Defect, types: Sequence[str]) -> FoundBox:
     """The defect as a box to be scored."""
-    name = types[defect.index] if defect.index is not None and defect.index < len(types) else None
-    return FoundBox(*defect.box, type=name, certainty=defect.certainty)
+    return FoundBox(*defect.box, types=named(defect.shares, types), certainty=defect.certainty)

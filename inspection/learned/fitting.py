@@ -39,12 +39,12 @@ class TrainingPlan:
     Training ends after `steps`, or when `patience` epochs brought no better validation loss.
     """
 
-    steps: int = 3000
+    steps: int = 6000
     batch: int = 8
     patch: int = 256
     learning_rate: float = 2e-3
     epoch: int = 100
-    patience: int = 12
+    patience: int = 20
     seed: int = 0
     nuisance: PairNuisance = field(default_factory=PairNuisance)
 

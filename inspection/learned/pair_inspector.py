@@ -12,6 +12,7 @@ from inspection.calibration.scale import HALF_SIMILARITY_DISTANCE
 from inspection.decision import judge_similarity
 from inspection.learned.detection import DefectMap, find_defects, read_maps
 from inspection.learned.levels import PairEngine
+from inspection.naming import named
 from inspection.prepared import scaling
 from inspection.quality import QualityGate, measure_quality
 from inspection.recipe import DIGEST_LENGTH, QualityLimits, digest_of
@@ -87,15 +88,10 @@ class PairInspector:
 
     def refuse(self, reason: str, golden_sha256: str = "", milliseconds: float = 0.0) -> Judgement:
         """CANNOT_INSPECT."""
-        return Judgement(
-            verdict=Verdict.CANNOT_INSPECT,
-            reason=reason,
-            similarity=None,
-            distance=None,
+        return Judgement.refused(
+            reason,
+            self.provenance(golden_sha256),
             threshold=self.trained.threshold,
-            provisional=False,
-            regions=(),
-            provenance=self.provenance(golden_sha256),
             milliseconds=milliseconds,
         )
 
@@ -114,6 +110,7 @@ class PairInspector:
         left, top, right, bottom = defect.box
         x, y = min(round(left * across), frame[1] - 1), min(round(top * down), frame[0] - 1)
         width, height = round(right * across) - x, round(bottom * down) - y
+        types = named(defect.shares, self.types)
         return Region(
             x=x,
             y=y,
@@ -121,8 +118,9 @@ class PairInspector:
             height=max(1, min(height, frame[0] - y)),
             area=max(1, round(defect.area * down * across)),
             similarity=defect.similarity,
-            type=self.types[defect.index] if defect.index is not None else None,
+            type=types[0][0] if types else None,
             certainty=defect.certainty,
+            types=types,
         )
 
 

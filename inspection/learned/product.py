@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from inspection.errors import TwinError
 from inspection.learned.design import TrainedTwin
 from inspection.learned.levels import PairEngine
 from inspection.metric import choose_spread
+from inspection.naming import TypeMap
 from inspection.reference_set import twin_files
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from inspection.learned.architecture import PairMaps
     from inspection.reference_set import ReferenceSet
 
 MOST_GOLDENS: Final = 4
@@ -44,6 +46,17 @@ class Fusion:
         """Both (h, w); gives (h, w) log-odds."""
         told = self.network * logits + self.untrained * np.log(np.maximum(distances, _LEAST)) + self.offset
         return np.clip(told, -_LARGEST_LOGIT, _LARGEST_LOGIT).astype(np.float32)
+
+
+class Learned(NamedTuple):
+    """What a trained network and the untrained comparison say together of one frame.
+
+    `distances` (S / 4, S / 4) float32 on the scale of all distances: `similarity_of` turns them into one minus the
+    probability of a defect. `types` is None where fewer than two types were learned.
+    """
+
+    distances: NDArray[np.float32]
+    types: TypeMap | None
 
 
 class LearnedComparison:
@@ -68,23 +81,33 @@ class LearnedComparison:
     ) -> None:
         self._engine = PairEngine(trained, cache=cache, engine=engine)
         self._fusion = fusion
+        self._names = trained.twin.design.types
         self.good_distances = tuple(float(value) for value in trained.figures.get("good_distances", ()))
         self._goldens = [self._engine.encode_golden(golden) for golden in spread_goldens(goldens)]
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(S / 4, S / 4) log-odds that a registered frame is unlike *all* goldens: those of the most alike one."""
+        return _least(self._engine.compare(image, self._goldens))
+
+    def compare(self, image: NDArray[np.uint8], untrained: NDArray[np.float32]) -> Learned:
+        """What a registered (S, S, 3) frame shows, given its (g, g) untrained distances."""
         maps = self._engine.compare(image, self._goldens)
-        return np.asarray(torch.cat([one.logit for one in maps]).amin(dim=0).numpy(), np.float32)
-
-    def distances(self, image: NDArray[np.uint8], untrained: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Distances of a registered (S, S, 3) frame, given its (g, g) untrained ones: (S / 4, S / 4) float32.
-
-        On the scale of all distances: `similarity_of` turns them into one minus the probability of a defect.
-        """
-        logits = self.logits(image)
+        logits = _least(maps)
         if self._fusion is not None:
             logits = self._fusion.logit(logits, at_size(untrained, logits.shape))
-        return np.asarray(HALF_SIMILARITY_DISTANCE * np.exp(logits / 2), np.float32)
+        distances = np.asarray(HALF_SIMILARITY_DISTANCE * np.exp(logits / 2), np.float32)
+        return Learned(distances, self._types(maps))
+
+    def _types(self, maps: Sequence[PairMaps]) -> TypeMap | None:
+        """What the goldens say together; None where fewer than two types were learned."""
+        if len(self._names) < 2:  # noqa: PLR2004 - one name alone tells nothing apart
+            return None
+        likely = torch.softmax(torch.cat([one.types for one in maps]).mean(dim=0), dim=0)
+        return TypeMap(names=self._names, likely=likely.numpy())
+
+
+def _least(maps: Sequence[PairMaps]) -> NDArray[np.float32]:
+    return np.asarray(torch.cat([one.logit for one in maps]).amin(dim=0).numpy(), np.float32)
 
 
 def open_learned(
