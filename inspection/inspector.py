@@ -31,7 +31,7 @@ from inspection.golden_model import (
     save_golden_model,
     working_image,
 )
-from inspection.prepared import PreparedFrame, not_registered, scaling
+from inspection.prepared import PreparedFrame, scaling, unshown
 from inspection.quality import QualityGate, measure_quality
 from inspection.registration import Registrar, Registration, warp
 from inspection.registration.outcome import seen
@@ -52,7 +52,6 @@ _NOT_COMPARED = (
     f"{Reason.NOT_COMPARED.value}: the comparison gave no finite number; run `goldentwin doctor`, and enrol again "
     "if all is well there"
 )
-_LEAST_SEEN = 0.7  # share of the inspected places that a frame must show; a part turned by 45 degrees shows 0.83
 
 
 class Inspector:
@@ -118,6 +117,11 @@ class Inspector:
         return self._engine.name
 
     @property
+    def learned_from(self) -> frozenset[str]:
+        """SHA-256 of the labelled frames that the trained network learned from; it knows them too well."""
+        return self._learned.learned_from if self._learned is not None else frozenset()
+
+    @property
     def golden_similarities(self) -> NDArray[np.float64]:
         """What harmlessly changed goldens read when compared with the other goldens: the provisional sample.
 
@@ -159,7 +163,7 @@ class Inspector:
         working = working_image(image, self._side)
         registration = self._registrar.register(working)
         weights = self._weights(registration)
-        problem = self._unshown(registration, weights)
+        problem = unshown(registration, weights, self._sensitivity)
         if problem:
             return PreparedFrame(
                 quality=quality, problem=problem, registration=registration, milliseconds=_since(started)
@@ -262,18 +266,6 @@ class Inspector:
             return self._sensitivity
         shown = seen(registration.matrix, (self._side, self._side)).astype(np.float32)
         return shown if self._sensitivity is None else shown * self._sensitivity
-
-    def _unshown(self, registration: Registration, weights: NDArray[np.float32] | None) -> str | None:
-        """Why the frame does not show the part, if it does not."""
-        if not registration.accepted:
-            return not_registered(registration)
-        if weights is None:
-            return None
-        inspected = weights.size if self._sensitivity is None else int(np.count_nonzero(self._sensitivity))
-        shown = np.count_nonzero(weights) / inspected
-        if shown < _LEAST_SEEN:
-            return f"{Reason.NOT_REGISTERED.value}: the frame shows only {shown:.0%} of the part"
-        return None
 
     def _learned_comparison(self, engine: str) -> LearnedComparison | None:
         if self.reference_set.recipe.twin is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from inspection.quality import FrameQuality
     from inspection.registration import Registration
+
+_LEAST_SEEN: Final = 0.7  # share of the inspected places that a frame must show; a part turned by 45 degrees shows 0.83
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,25 @@ def scaling(source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.floa
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
-def not_registered(registration: Registration) -> str:
-    """Why a frame can't be judged whose part was not found."""
-    return (
-        f"{Reason.NOT_REGISTERED.value}: the part is not where the goldens have it "
-        f"({registration.method.value}, quality {registration.quality:.2f})"
-    )
+def unshown(
+    registration: Registration, weights: NDArray[np.float32] | None, sensitivity: NDArray[np.float32] | None
+) -> str | None:
+    """Why the frame does not show the part, if it does not.
+
+    Args:
+        registration: how the frame was brought onto the golden.
+        weights: (S, S), 0 where the frame shows nothing of what is to be inspected; None where it shows all.
+        sensitivity: (S, S), 0 where nothing is to be inspected; None where everything is.
+    """
+    if not registration.accepted:
+        return (
+            f"{Reason.NOT_REGISTERED.value}: the part is not where the goldens have it "
+            f"({registration.method.value}, quality {registration.quality:.2f})"
+        )
+    if weights is None:
+        return None
+    inspected = weights.size if sensitivity is None else int(np.count_nonzero(sensitivity))
+    shown = np.count_nonzero(weights) / inspected
+    if shown < _LEAST_SEEN:
+        return f"{Reason.NOT_REGISTERED.value}: the frame shows only {shown:.0%} of the part"
+    return None

@@ -92,7 +92,7 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
     return Calibrated(
         calibration=calibration,
         picture=picture,
-        left_out=(*sample.goldens, *not_inspected(scored)),
+        left_out=(*sample.known, *not_inspected(scored)),
         tracked=post(workspace, log),
         seconds=seconds,
     )
@@ -105,7 +105,7 @@ def calibration_picture(workspace: Workspace, product: str, view: str, calibrati
 
 def _choose(scored: Sequence[Scored], sample: LabelledSet, policy: Policy, inspector: Inspector) -> Calibration:
     good, defective = similarities(scored, defective=False), similarities(scored, defective=True)
-    left_out = [*sample.goldens, *not_inspected(scored)]
+    left_out = [*sample.known, *not_inspected(scored)]
     if not len(good) and left_out:
         first = left_out[0]
         message = (

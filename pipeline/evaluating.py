@@ -99,7 +99,7 @@ def evaluate_product(  # noqa: PLR0913 - what an evaluation consists of, by name
         figures=figures,
         calibration=inspector.calibration,
         picture=picture,
-        left_out=(*sample.goldens, *not_inspected(scored)),
+        left_out=(*sample.known, *not_inspected(scored)),
         tracked=post(workspace, log),
         seconds=seconds,
     )

@@ -110,7 +110,14 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
         engine=engine,
         watcher=watcher,
     )
-    trained = TrainedTwin(twin=twin, side=side, threshold=0.5, trained_on=trained_on)
+    hashes = {one.file.frame: one.sha256 for one in sample.frames}
+    trained = TrainedTwin(
+        twin=twin,
+        side=side,
+        threshold=0.5,
+        trained_on=trained_on,
+        learned_from=[hashes[one.name] for one in learning if one.name in hashes],
+    )
     trained = _fused(trained, inspector, goldens, held_out, engine, plan.seed)
     calibration = _judge_by(workspace, plain, trained, engine)
     picture = workspace.reports / product / view / f"training-{trained.digest}.png"

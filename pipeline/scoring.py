@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from inspection.errors import EvaluationError
 from pipeline.inspecting import inspect_frames
 from pipeline.labelled import LabelledFrame, read_labelled, without_goldens
 from pipeline.tracking.logs import LabelledFile
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from inspection.inspector import Inspector
     from pipeline.frames import FrameVerdict
+
+
+_GOLDEN: Final = "it is one of the goldens, which is no sample of a part"
+_LEARNED: Final = "the trained network learned from it, so it reads better than a new part would"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +56,10 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledSet:
-    """The pictures of a labelled set that are no goldens, and those that are."""
+    """The pictures of a labelled set that are samples of parts, and those that the judged model knows already."""
 
     frames: tuple[LabelledFrame, ...]
-    goldens: tuple[LeftOut, ...]
+    known: tuple[LeftOut, ...]
 
     def as_files(self) -> list[LabelledFile]:
         """The same for tracking: names, hashes and labels."""
@@ -62,17 +67,21 @@ class LabelledSet:
 
 
 def open_labelled(folder: Path, inspector: Inspector) -> LabelledSet:
-    """Read a labelled set and leave the inspector's own goldens out, which would read as perfect.
+    """Read a labelled set and leave out what the inspector knows: its goldens, and what its network learned from.
 
     Raises:
-        EvaluationError: there is no such folder, or it holds no good parts.
+        EvaluationError: there is no such folder, it holds no good parts, or the network learned from all of them.
     """
     frames, goldens = without_goldens(read_labelled(folder), inspector.reference_set)
-    reason = "it is one of the goldens, which is no sample of a part"
-    return LabelledSet(
-        frames=tuple(frames),
-        goldens=tuple(LeftOut(frame=one.file.frame, label=one.label, reason=reason) for one in goldens),
-    )
+    samples = [one for one in frames if one.sha256 not in inspector.learned_from]
+    learned = [one for one in frames if one.sha256 in inspector.learned_from]
+    if learned and all(one.defective for one in samples):
+        message = (
+            f"the trained network learned from all good parts of {folder}, so they tell nothing about new ones; "
+            "give good parts that took no part in the training"
+        )
+        raise EvaluationError(message)
+    return LabelledSet(frames=tuple(samples), known=(*_left_out(goldens, _GOLDEN), *_left_out(learned, _LEARNED)))
 
 
 def score_frames(
@@ -88,6 +97,10 @@ def score_frames(
         yield Scored(labelled=frame, verdict=verdict)
         if watcher is not None:
             watcher(number, len(frames))
+
+
+def _left_out(frames: Sequence[LabelledFrame], reason: str) -> list[LeftOut]:
+    return [LeftOut(frame=one.file.frame, label=one.label, reason=reason) for one in frames]
 
 
 def similarities(scored: Sequence[Scored], *, defective: bool) -> NDArray[np.float64]:

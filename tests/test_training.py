@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from flows.commands import run
-from inspection.errors import TwinError
+from inspection.errors import EvaluationError, TwinError
 from inspection.learned.design import TwinDesign
 from inspection.learned.fitting import TrainingPlan
 from inspection.verdicts import Verdict
@@ -18,6 +20,7 @@ from pipeline.opening import open_inspector
 from pipeline.pair_source import ManifestPairs, usable_pairs
 from pipeline.pairs import read_pairs
 from pipeline.product_training import train_product
+from pipeline.scoring import open_labelled
 from pipeline.training import train_on_pairs
 from pipeline.twins import WEIGHTS, read_twin
 from pipeline.workspace import Workspace
@@ -224,6 +227,27 @@ def test_a_trained_product_judges_by_its_network(product, tmp_path):
     assert alone == [one.similarity for one in judged]
     bundle = read_bundle(write_bundle(tmp_path / "bundle", inspector))
     assert [one.similarity for one in bundle.open().judge(frames)] == alone
+
+
+@pytest.mark.slow
+def test_parts_that_were_learned_from_are_no_sample(product):
+    """They are left out of a labelled set with the reason; a set of nothing else is an error."""
+    workspace, done = product
+    labelled = workspace.home.parent / "labelled"
+    known = {
+        file.name for file in labelled.rglob("*.png") if sha256(file.read_bytes()).hexdigest() in done.twin.learned_from
+    }
+    assert known
+    inspector = open_inspector(workspace, "plate")
+    Image.fromarray(board(40)).save(labelled / "good" / "new.png")
+    sample = open_labelled(labelled, inspector)
+    assert {Path(one.frame).name for one in sample.known} == known
+    assert all("learned from it" in one.reason for one in sample.known)
+    for file in labelled.rglob("*.png"):
+        if file.name not in known:
+            file.unlink()
+    with pytest.raises(EvaluationError, match="learned from all good parts"):
+        open_labelled(labelled, inspector)
 
 
 @pytest.mark.slow

@@ -108,8 +108,8 @@ class TrainedTwin:
     `side` is the working size in pixels of the frames' longer side it was trained at; `threshold` the similarity below
     which a place belongs to a defect, and `support` the side in places that it is averaged over, both chosen on pairs
     that took no part in the training; `fusion` the weights by which a product's network goes together with the
-    untrained comparison, None where it judges alone; `trained_on` the digest of the pairs; `figures` what those pairs
-    gave.
+    untrained comparison, None where it judges alone; `trained_on` the digest of the pairs; `learned_from` the SHA-256
+    of a product's labelled frames that the weights were learned from; `figures` what the pairs kept back gave.
     """
 
     twin: Twin
@@ -118,6 +118,7 @@ class TrainedTwin:
     trained_on: str
     support: int = 1
     fusion: dict[str, float] | None = None
+    learned_from: Sequence[str] = ()
     figures: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -137,6 +138,7 @@ class TrainedTwin:
             "support": self.support,
             "fusion": self.fusion,
             "trained_on": self.trained_on,
+            "learned_from": list(self.learned_from),
             "figures": self.figures,
         }
         weights = {k: v.detach().cpu().contiguous() for k, v in self.twin.own_weights().items()}

@@ -83,6 +83,7 @@ class LearnedComparison:
         self._fusion = fusion
         self._names = trained.twin.design.types
         self.good_distances = tuple(float(value) for value in trained.figures.get("good_distances", ()))
+        self.learned_from = frozenset(trained.learned_from)
         self._goldens = [self._engine.encode_golden(golden) for golden in spread_goldens(goldens)]
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
