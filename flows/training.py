@@ -30,7 +30,7 @@ def train_network(  # noqa: PLR0913 - a flow's parameters are its form in the Pr
     architecture: Literal["siamese", "pseudo_siamese", "two_channel"] = "siamese",
     loss: Literal["contrastive", "triplet", "bce"] = "bce",
     distance: Literal["euclidean", "cosine", "weighted_l1"] = "weighted_l1",
-    steps: int = 3000,
+    steps: int = 6000,
     seed: int = 0,
     fine_tune: bool = False,
     engine: str = "auto",

@@ -234,9 +234,8 @@ def test_parts_that_were_learned_from_are_no_sample(product):
     """They are left out of a labelled set with the reason; a set of nothing else is an error."""
     workspace, done = product
     labelled = workspace.home.parent / "labelled"
-    known = {
-        file.name for file in labelled.rglob("*.png") if sha256(file.read_bytes()).hexdigest() in done.twin.learned_from
-    }
+    hashes = {file.name: sha256(file.read_bytes()).hexdigest() for file in labelled.rglob("*.png")}
+    known = {name for name, digest in hashes.items() if digest in done.twin.learned_from}
     assert known
     inspector = open_inspector(workspace, "plate")
     Image.fromarray(board(40)).save(labelled / "good" / "new.png")

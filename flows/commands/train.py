@@ -19,7 +19,7 @@ ArchitectureName = Literal["siamese", "pseudo_siamese", "two_channel"]
 LossName = Literal["contrastive", "triplet", "bce"]
 DistanceName = Literal["euclidean", "cosine", "weighted_l1"]
 _LEFT_OUT_SHOWN = 5
-_PAIR_STEPS, _PRODUCT_STEPS = 3000, 1200
+_PAIR_STEPS, _PRODUCT_STEPS = 6000, 1200
 
 
 def train(
@@ -37,7 +37,7 @@ def train(
     ] = "weighted_l1",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="At most so many steps of 8 patches: 3000 with pairs, else 1200."),
+        typer.Option("--steps", min=1, help="At most so many steps of 8 patches: 6000 with pairs, else 1200."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed trains the same network.")] = 0,
     fine_tune: Annotated[
