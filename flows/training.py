@@ -13,7 +13,7 @@ from flows.watching import report_progress
 from inspection.errors import TwinError
 from inspection.learned.architecture import Architecture, Distance
 from inspection.learned.design import TwinDesign
-from inspection.learned.fitting import Epoch, TrainingPlan
+from inspection.learned.fitting import PAIR_STEPS, PRODUCT_STEPS, Epoch, TrainingPlan
 from inspection.learned.losses import Loss
 from pipeline.product_training import train_product
 from pipeline.training import train_on_pairs
@@ -30,7 +30,7 @@ def train_network(  # noqa: PLR0913 - a flow's parameters are its form in the Pr
     architecture: Literal["siamese", "pseudo_siamese", "two_channel"] = "siamese",
     loss: Literal["contrastive", "triplet", "bce"] = "bce",
     distance: Literal["euclidean", "cosine", "weighted_l1"] = "weighted_l1",
-    steps: int = 6000,
+    steps: int | None = None,
     seed: int = 0,
     fine_tune: bool = False,
     engine: str = "auto",
@@ -49,7 +49,7 @@ def train_network(  # noqa: PLR0913 - a flow's parameters are its form in the Pr
         architecture: how frame and golden meet.
         loss: what training makes small.
         distance: how feature maps are compared.
-        steps: at most so many.
+        steps: at most so many; by default 6000 with pairs, else 1200.
         seed: the same seed trains the same network.
         fine_tune: train the encoder too.
         engine: `auto`, `onnx`, `torch` or `cuda`.
@@ -63,7 +63,7 @@ def train_network(  # noqa: PLR0913 - a flow's parameters are its form in the Pr
     design = TwinDesign(
         architecture=Architecture(architecture), distance=Distance(distance), loss=Loss(loss), fine_tuned=fine_tune
     )
-    plan = TrainingPlan(steps=steps, seed=seed)
+    plan = TrainingPlan(steps=steps or (PAIR_STEPS if pairs is not None else PRODUCT_STEPS), seed=seed)
     logger = get_run_logger()
 
     def watch(step: int, total: int, epoch: Epoch | None) -> None:

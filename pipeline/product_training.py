@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from inspection.decision import image_distance, sensitivity_map, spread_to_pixels
+from inspection.decision import image_distance, sensitivity_map, similarity_map, spread_to_pixels
 from inspection.durable import write_bytes, write_text
 from inspection.errors import TwinError
 from inspection.inspector import Inspector
 from inspection.learned.design import TrainedTwin
 from inspection.learned.losses import UNKNOWN
-from inspection.learned.product import LearnedComparison, at_size, fit_fusion
+from inspection.learned.product import Fusion, LearnedComparison, at_size, fit_fusion
 from inspection.learned.samples import on_grid
 from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set, twin_files
@@ -25,7 +25,7 @@ from pipeline.outbox import post
 from pipeline.product_source import ProductPairs, Sample, changed_goldens, read_samples, spoil
 from pipeline.scoring import open_labelled
 from pipeline.training import fit_twin, training_log
-from pipeline.training_picture import draw_training
+from pipeline.training_picture import Example, draw_examples, draw_training
 from pipeline.twins import twin_folder
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _HELD_OUT: Final = 0.2
 _SPOILT_EACH: Final = 4  # spoilt copies of each held-out sample, for the fusion
 _FEW: Final = 16
+_EXAMPLES: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class ProductTrained:
     validated: int
     unusable: dict[str, str]
     picture: Path
+    examples: Path
     tracked: bool
     seconds: float
 
@@ -120,10 +122,13 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
     )
     trained = _fused(trained, inspector, goldens, held_out, engine, plan.seed)
     calibration = _judge_by(workspace, plain, trained, engine)
-    picture = workspace.reports / product / view / f"training-{trained.digest}.png"
+    reports = workspace.reports / product / view
+    picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "examples"))
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
+    shown = _examples(trained, inspector, goldens, held_out, engine, plan.seed)
+    draw_examples(examples, shown, threshold=calibration.threshold)
     pairs = [(one.file.frame, one.label, "") for one in sample.frames if one.file.frame not in unusable]
-    log = training_log(product, view, trained, plan, epochs, began=began, pictures=[picture], pairs=pairs)
+    log = training_log(product, view, trained, plan, epochs, began=began, pictures=[picture, examples], pairs=pairs)
     return ProductTrained(
         twin=trained,
         calibration=calibration,
@@ -132,6 +137,7 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
         validated=len(held_out),
         unusable=unusable,
         picture=picture,
+        examples=examples,
         tracked=post(workspace, log),
         seconds=log.seconds,
     )
@@ -176,6 +182,28 @@ def _fused(  # noqa: PLR0913, PLR0917 - what the fusion is learned from
     both = LearnedComparison(trained, fusion, goldens, cache=None, engine=engine)
     good = [_image_distance(both, inspector, sample) for sample in held_out if sample.good]
     return replace(trained, fusion=asdict(fusion), figures={"good_distances": good})
+
+
+def _examples(  # noqa: PLR0913, PLR0917 - as the fusion
+    trained: TrainedTwin,
+    inspector: Inspector,
+    goldens: Sequence[NDArray[np.uint8]],
+    held_out: Sequence[Sample],
+    engine: str,
+    seed: int,
+) -> list[Example]:
+    """What is found on held-out parts; on every second good one a defect is drawn."""
+    fusion = None if trained.fusion is None else Fusion(**trained.fusion)
+    comparison = LearnedComparison(trained, fusion, goldens, cache=None, engine=engine)
+    rng = np.random.default_rng([seed, 3])
+    examples = []
+    for number, sample in enumerate(held_out[:_EXAMPLES]):
+        image, target = sample.image, sample.target
+        if sample.good and number % 2 == 0:
+            image, target = spoil(image, target, rng)
+        distances = comparison.compare(image, inspector.untrained_distances(image)).distances
+        examples.append(Example(image, target, similarity_map(distances)))
+    return examples
 
 
 def _spoilt_copies(sample: Sample, rng: np.random.Generator) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
 from inspection.learned.detection import DefectMap, find_defects
+from inspection.learned.losses import UNKNOWN
 from inspection.overlay import contact_sheet
 from pipeline.calibration_picture import DEFECTIVE, GOOD, GREY, INK
 from pipeline.pair_source import scaled_boxes
@@ -58,7 +59,39 @@ def draw_validation(path: Path, pairs: Sequence[Pair], maps: Sequence[DefectMap]
     pictures = [_marked(pair, found, trained) for pair, found in list(zip(pairs, maps, strict=False))[:_SHOWN]]
     names = [pair.frame.part_id for pair in pairs[: len(pictures)]]
     title = "Pairs it did not learn from: true boxes green, found ones red"
-    sheet = contact_sheet(pictures, columns=4, cell_width=_SIDE, captions=names, title=title)
+    _save(path, contact_sheet(pictures, columns=4, cell_width=_SIDE, captions=names, title=title))
+
+
+class Example(NamedTuple):
+    """A frame of a product, (S, S, 3) uint8, its (S, S) uint8 target, and the (h, w) similarities found."""
+
+    image: NDArray[np.uint8]
+    target: NDArray[np.uint8]
+    similarity: NDArray[np.float32]
+
+
+def draw_examples(path: Path, examples: Sequence[Example], *, threshold: float) -> None:
+    """Draw frames with the outlines of their defects (green) and of what lies below the threshold (red); PNG."""
+    pictures = []
+    for image, target, similarity in examples[:_SHOWN]:
+        side = (_SIDE, _SIDE)
+        picture = np.ascontiguousarray(cv2.resize(255 - (255 - image) // 2, side, interpolation=cv2.INTER_AREA))
+        true = _defective(target)
+        below = (cv2.resize(similarity, side, interpolation=cv2.INTER_LINEAR) < threshold).astype(np.uint8)
+        for mask, colour, width in ((cv2.resize(true, side), _GREEN, 2), (below, _RED, 1)):
+            contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            cv2.drawContours(picture, contours, -1, colour, width, cv2.LINE_AA)
+        pictures.append(np.asarray(picture, np.uint8))
+    names = ["defect" if _defective(one.target).any() else "good" for one in examples[:_SHOWN]]
+    title = "Parts it did not learn from: defects green, what it finds red"
+    _save(path, contact_sheet(pictures, columns=4, cell_width=_SIDE, captions=names, title=title))
+
+
+def _defective(target: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray((target > 0) & (target != UNKNOWN), np.uint8)
+
+
+def _save(path: Path, sheet: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     path.write_bytes(data.tobytes())

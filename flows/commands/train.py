@@ -19,7 +19,6 @@ ArchitectureName = Literal["siamese", "pseudo_siamese", "two_channel"]
 LossName = Literal["contrastive", "triplet", "bce"]
 DistanceName = Literal["euclidean", "cosine", "weighted_l1"]
 _LEFT_OUT_SHOWN = 5
-_PAIR_STEPS, _PRODUCT_STEPS = 6000, 1200
 
 
 def train(
@@ -62,7 +61,7 @@ def train(
         raise typer.BadParameter(message)
     from inspection.learned.architecture import Architecture, Distance  # noqa: PLC0415 - torch takes seconds to import
     from inspection.learned.design import TwinDesign  # noqa: PLC0415 - goes with it
-    from inspection.learned.fitting import TrainingPlan  # noqa: PLC0415 - goes with it
+    from inspection.learned.fitting import PAIR_STEPS, PRODUCT_STEPS, TrainingPlan  # noqa: PLC0415 - goes with it
     from inspection.learned.losses import Loss  # noqa: PLC0415 - goes with it
 
     design = TwinDesign(
@@ -75,14 +74,14 @@ def train(
         if pairs is not None:
             from pipeline.training import train_on_pairs  # noqa: PLC0415 - torch takes seconds to import
 
-            plan = TrainingPlan(steps=steps or _PAIR_STEPS, seed=seed)
+            plan = TrainingPlan(steps=steps or PAIR_STEPS, seed=seed)
             done = train_on_pairs(
                 workspace, product, view, manifest=pairs, design=design, plan=plan, engine=engine, watcher=watcher
             )
         elif labelled is not None:
             from pipeline.product_training import train_product  # noqa: PLC0415 - torch takes seconds to import
 
-            plan = TrainingPlan(steps=steps or _PRODUCT_STEPS, seed=seed)
+            plan = TrainingPlan(steps=steps or PRODUCT_STEPS, seed=seed)
             trained = train_product(
                 workspace, product, view, labelled=labelled, design=design, plan=plan, engine=engine, watcher=watcher
             )
@@ -114,6 +113,7 @@ def _print_product(done: ProductTrained, *, as_json: bool) -> None:
                 "validated": done.validated,
                 "unusable": [{"frame": name, "reason": reason} for name, reason in done.unusable.items()],
                 "picture": str(done.picture),
+                "examples": str(done.examples),
                 "mlflow": done.tracked,
                 "seconds": done.seconds,
             }
@@ -126,6 +126,7 @@ def _print_product(done: ProductTrained, *, as_json: bool) -> None:
             "parts": f"{done.learned_from} to learn from, {done.validated} held out",
             "threshold": terminal.threshold_text(done.calibration),
             "curves": str(done.picture),
+            "examples": str(done.examples),
             "MLflow": "logged" if done.tracked else "not reached; kept and delivered later",
         }
     )

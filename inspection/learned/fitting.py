@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from inspection.learned.design import Twin
     from inspection.learned.samples import PairSource
 
+PAIR_STEPS, PRODUCT_STEPS = 6000, 1200
+"""Steps that are enough for pairs, and for the goldens and good parts of one product."""
 _WARM_UP: Final = 50  # steps
 _DECAY: Final = 0.9
 _WEIGHT_DECAY: Final = 1e-4
@@ -39,7 +41,7 @@ class TrainingPlan:
     Training ends after `steps`, or when `patience` epochs brought no better validation loss.
     """
 
-    steps: int = 6000
+    steps: int = PAIR_STEPS
     batch: int = 8
     patch: int = 256
     learning_rate: float = 2e-3

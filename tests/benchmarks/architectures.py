@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SIDE: Final = 256
 LEARNED_FROM, HELD_OUT, GOOD, PER_KIND = 40, 8, 60, 8
-STEPS, PATCH = 300, 192
+STEPS, PATCH = 250, 160
 _BLUR: Final = 1.5  # pixels; the difference of pixels is hopeless without
 
 
