@@ -49,7 +49,7 @@ def train_network(  # noqa: PLR0913 - a flow's parameters are its form in the Pr
         architecture: how frame and golden meet.
         loss: what training makes small.
         distance: how feature maps are compared.
-        steps: at most so many; by default 6000 with pairs, else 1200.
+        steps: at most so many; by default 3000 with pairs, else 1200.
         seed: the same seed trains the same network.
         fine_tune: train the encoder too.
         engine: `auto`, `onnx`, `torch` or `cuda`.

@@ -36,7 +36,7 @@ def train(
     ] = "weighted_l1",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="At most so many steps of 8 patches: 6000 with pairs, else 1200."),
+        typer.Option("--steps", min=1, help="At most so many steps of 8 patches: 3000 with pairs, else 1200."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed trains the same network.")] = 0,
     fine_tune: Annotated[

@@ -86,20 +86,22 @@ class TopDown(nn.Module):
 
     def __init__(self, strides: Sequence[int], types: int) -> None:
         super().__init__()
-        self.smooth = nn.ModuleList(_block(WIDTH, WIDTH) for stride in strides if stride >= STRIDE)
-        self.detail = _block(WIDTH, WIDTH, stride=2) if min(strides) < STRIDE else None
+        self.strides = tuple(strides)
+        self.smooth = nn.ModuleList(_block(WIDTH, WIDTH) for _ in self.strides)
+        self.detail = _block(WIDTH, WIDTH, stride=2) if min(self.strides) < STRIDE else None
         self.head = nn.Sequential(_block(WIDTH * (2 if self.detail else 1), WIDTH), _block(WIDTH, WIDTH))
         self.logit = _last(1, _FIRST_GUESS)
-        self.types = nn.Sequential(_block(WIDTH, WIDTH), _last(types, 0.0))
+        self.types = _last(types, 0.0)
 
     def forward(self, levels: Sequence[torch.Tensor]) -> PairMaps:
         """Read levels (B, WIDTH, H / stride, W / stride)."""
-        *finer, last = levels[-len(self.smooth) :]
-        coarse = self.smooth[-1](last)
-        for level, smooth in zip(reversed(finer), reversed(self.smooth[:-1]), strict=True):
-            coarse = smooth(level + functional.interpolate(coarse, scale_factor=2.0, mode="nearest"))
+        coarse = self.smooth[-1](levels[-1])
+        finer = [index for index, stride in enumerate(self.strides[:-1]) if stride >= STRIDE]
+        for index in reversed(finer):
+            up = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+            coarse = self.smooth[index](levels[index] + up)
         if self.detail is not None:
-            coarse = torch.cat([coarse, self.detail(levels[0])], dim=1)
+            coarse = torch.cat([coarse, self.detail(self.smooth[0](levels[0]))], dim=1)
         seen = self.head(coarse)
         return PairMaps(self.logit(seen)[:, 0], self.types(seen))
 

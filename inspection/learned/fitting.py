@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inspection.learned.design import Twin
     from inspection.learned.samples import PairSource
 
-PAIR_STEPS, PRODUCT_STEPS = 6000, 1200
+PAIR_STEPS, PRODUCT_STEPS = 3000, 1200
 """Steps that are enough for pairs, and for the goldens and good parts of one product."""
 _WARM_UP: Final = 50  # steps
 _DECAY: Final = 0.9
@@ -46,7 +46,7 @@ class TrainingPlan:
     patch: int = 256
     learning_rate: float = 2e-3
     epoch: int = 100
-    patience: int = 20
+    patience: int = 12
     seed: int = 0
     nuisance: PairNuisance = field(default_factory=PairNuisance)
 

@@ -32,7 +32,7 @@ from pipeline.workspace import Workspace
 
 TEST_BOARDS = ("44000", "50600", "92000")
 RECOGNISED = ("bottle", "screw", "aliens")
-PAIR_STEPS, PRODUCT_STEPS = 6000, 900
+PAIR_STEPS, PRODUCT_STEPS = 3000, 900
 
 
 def write_manifests(folder: Path) -> tuple[Path, Path]:
