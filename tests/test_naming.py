@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from inspection.decision import find_regions
+from inspection.learned.architecture import Architecture
+from inspection.learned.design import TrainedTwin, Twin, TwinDesign
+from inspection.learned.product import LearnedComparison
 from inspection.naming import TypeMap, named, voted
 
 
@@ -36,3 +39,21 @@ def test_without_types_regions_have_no_name():
     region = find_regions(distances, 3.0, np.eye(3), (64, 64))[0]
     assert region.type is None
     assert region.types == ()
+
+
+@pytest.mark.parametrize("names", [(), ("dent",), ("dent", "spot")])
+def test_a_product_network_names_what_it_learned(names):
+    """Two types are told apart at every fourth pixel; one alone, or none, gives no names."""
+    design = TwinDesign(architecture=Architecture.TWO_CHANNEL, types=names)
+    twin = Twin(design).eval().requires_grad_(requires_grad=False)
+    golden = np.full((64, 64, 3), 120, np.uint8)
+    comparison = LearnedComparison(
+        TrainedTwin(twin=twin, side=64, threshold=0.5, trained_on="none"), None, [golden], cache=None
+    )
+    found = comparison.compare(golden, np.ones((8, 8), np.float32))
+    assert found.distances.shape == (16, 16)
+    if len(names) < 2:
+        assert found.types is None
+    else:
+        assert found.types.names == names
+        assert found.types.likely.sum(axis=0) == pytest.approx(np.ones((16, 16)), abs=1e-5)
