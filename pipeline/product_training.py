@@ -112,14 +112,9 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
         engine=engine,
         watcher=watcher,
     )
-    hashes = {one.file.frame: one.sha256 for one in sample.frames}
-    trained = TrainedTwin(
-        twin=twin,
-        side=side,
-        threshold=0.5,
-        trained_on=trained_on,
-        learned_from=[hashes[one.name] for one in learning if one.name in hashes],
-    )
+    known = {one.name for one in learning}
+    learned_from = [one.sha256 for one in sample.frames if one.file.frame in known]
+    trained = TrainedTwin(twin=twin, side=side, threshold=0.5, trained_on=trained_on, learned_from=learned_from)
     trained = _fused(trained, inspector, goldens, held_out, engine, plan.seed)
     calibration = _judge_by(workspace, plain, trained, engine)
     reports = workspace.reports / product / view
