@@ -125,7 +125,6 @@ def _region(
         height=int(high[1] - low[1]),
         area=round(np.clip(area, 1.0, np.prod(high - low))),
         similarity=similarity_of(float(far.max())),
-        type=names[0][0] if names else None,
         types=names,
     )
 

@@ -39,8 +39,8 @@ class Region:
     """A connected place below the threshold, in pixels of the frame as it was delivered.
 
     `similarity` is the lowest similarity inside the region (its peak defect); `area` counts pixels.
-    Where a network was trained to name defects, `type` is the likeliest name, else None, and `types` all names with
-    their shares, likeliest first, which sum to 1. `certainty` in [0, 1] is how sure a network that judges pairs is of
+    Where a network was trained to name defects, `types` holds all names with their shares, likeliest first, which sum
+    to 1. `certainty` in [0, 1] is how sure a network that judges pairs is of
     the whole region, else None.
     """
 
@@ -50,9 +50,13 @@ class Region:
     height: int
     area: int
     similarity: float
-    type: str | None = None
     certainty: float | None = None
     types: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def type(self) -> str | None:
+        """The likeliest type of defect; None where none are named."""
+        return self.types[0][0] if self.types else None
 
 
 @dataclass(frozen=True, kw_only=True)

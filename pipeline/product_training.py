@@ -14,7 +14,7 @@ from inspection.errors import TwinError
 from inspection.inspector import Inspector
 from inspection.learned.design import TrainedTwin
 from inspection.learned.losses import UNKNOWN
-from inspection.learned.product import Fusion, LearnedComparison, at_size, fit_fusion
+from inspection.learned.product import LearnedComparison, at_size, fit_fusion
 from inspection.learned.samples import on_grid
 from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set, twin_files
@@ -115,12 +115,12 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
     known = {one.name for one in learning}
     learned_from = [one.sha256 for one in sample.frames if one.file.frame in known]
     trained = TrainedTwin(twin=twin, side=side, threshold=0.5, trained_on=trained_on, learned_from=learned_from)
-    trained = _fused(trained, inspector, goldens, held_out, engine, plan.seed)
+    trained, comparison = _fused(trained, inspector, goldens, held_out, engine, plan.seed)
     calibration = _judge_by(workspace, plain, trained, engine)
     reports = workspace.reports / product / view
     picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "examples"))
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
-    shown = _examples(trained, inspector, goldens, held_out, engine, plan.seed)
+    shown = _examples(comparison, inspector, held_out, plan.seed)
     draw_examples(examples, shown, threshold=calibration.threshold)
     pairs = [(one.file.frame, one.label, "") for one in sample.frames if one.file.frame not in unusable]
     log = training_log(product, view, trained, plan, epochs, began=began, pictures=[picture, examples], pairs=pairs)
@@ -159,8 +159,8 @@ def _fused(  # noqa: PLR0913, PLR0917 - what the fusion is learned from
     held_out: Sequence[Sample],
     engine: str,
     seed: int,
-) -> TrainedTwin:
-    """The network with how it goes together with the untrained comparison, learned on held-out parts."""
+) -> tuple[TrainedTwin, LearnedComparison]:
+    """The network with how it goes together with the untrained comparison, learned on held-out parts; and both."""
     alone = LearnedComparison(trained, None, goldens, cache=None, engine=engine)
     rng = np.random.default_rng([seed, 2])
     logits, distances, targets = [], [], []
@@ -176,20 +176,13 @@ def _fused(  # noqa: PLR0913, PLR0917 - what the fusion is learned from
     fusion = fit_fusion(logits, distances, targets)
     both = LearnedComparison(trained, fusion, goldens, cache=None, engine=engine)
     good = [_image_distance(both, inspector, sample) for sample in held_out if sample.good]
-    return replace(trained, fusion=asdict(fusion), figures={"good_distances": good})
+    return replace(trained, fusion=asdict(fusion), figures={"good_distances": good}), both
 
 
-def _examples(  # noqa: PLR0913, PLR0917 - as the fusion
-    trained: TrainedTwin,
-    inspector: Inspector,
-    goldens: Sequence[NDArray[np.uint8]],
-    held_out: Sequence[Sample],
-    engine: str,
-    seed: int,
+def _examples(
+    comparison: LearnedComparison, inspector: Inspector, held_out: Sequence[Sample], seed: int
 ) -> list[Example]:
     """What is found on held-out parts; on every second good one a defect is drawn."""
-    fusion = None if trained.fusion is None else Fusion(**trained.fusion)
-    comparison = LearnedComparison(trained, fusion, goldens, cache=None, engine=engine)
     rng = np.random.default_rng([seed, 3])
     examples = []
     for number, sample in enumerate(held_out[:_EXAMPLES]):

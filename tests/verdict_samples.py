@@ -13,7 +13,7 @@ from pipeline.reading import Frame
 
 GROUNDS = Provenance(encoder="e" * 12, reference_set="f" * 12, recipe="a" * 12, calibration="c" * 12)
 UNCALIBRATED = Provenance(encoder="e" * 12, reference_set="f" * 12, recipe="a" * 12, calibration=None)
-SCRATCH = Region(x=10, y=20, width=30, height=8, area=120, similarity=0.25, type=None)
+SCRATCH = Region(x=10, y=20, width=30, height=8, area=120, similarity=0.25)
 
 
 def judgement(similarity: float | None = 0.9, **changes: Any) -> Judgement:

@@ -110,7 +110,6 @@ class PairInspector:
         left, top, right, bottom = defect.box
         x, y = min(round(left * across), frame[1] - 1), min(round(top * down), frame[0] - 1)
         width, height = round(right * across) - x, round(bottom * down) - y
-        types = named(defect.shares, self.types)
         return Region(
             x=x,
             y=y,
@@ -118,9 +117,8 @@ class PairInspector:
             height=max(1, min(height, frame[0] - y)),
             area=max(1, round(defect.area * down * across)),
             similarity=defect.similarity,
-            type=types[0][0] if types else None,
             certainty=defect.certainty,
-            types=types,
+            types=named(defect.shares, self.types),
         )
 
 

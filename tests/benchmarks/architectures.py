@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from inspection.golden_model import aligned, working_image
+from inspection.golden_model import working_image
 from inspection.learned.architecture import STRIDE, Architecture
 from inspection.learned.design import TrainedTwin, TwinDesign
 from inspection.learned.fitting import TrainingPlan
 from inspection.learned.levels import PairEngine
 from inspection.learned.losses import Loss
 from inspection.recipe import RegistrationMethod
-from inspection.registration import Registrar
+from inspection.registration import Registrar, warp
 from pipeline.product_source import ProductPairs, Sample
 from pipeline.simulator import LineSimulator
 from pipeline.simulator.defects import DefectKind
@@ -59,10 +59,14 @@ class Board:
     def _frame(self, number: int, kind: DefectKind | None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         taken = self._line.frame(number, kind)
         image = working_image(taken.image, SIDE)
-        matrix = self._registrar.register(image).matrix
+        registration = self._registrar.register(image)
+        if not registration.accepted:
+            message = f"frame {number} ({kind or 'good'}) was not registered"
+            raise RuntimeError(message)
+        matrix = registration.matrix
         mask = cv2.resize(taken.mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         moved = cv2.warpPerspective(mask, matrix, (SIDE, SIDE), flags=cv2.INTER_NEAREST)
-        return aligned(image, self._registrar), moved > 0
+        return warp(image, matrix, (SIDE, SIDE)), moved > 0
 
     def score(self, distances: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> dict[str, float]:
         """Image AUROC by the worst place, and AUROC of the places of the grid of stride 4."""
