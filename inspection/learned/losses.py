@@ -79,8 +79,9 @@ def triplet(logit: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
     """`max(0, d(same) - d(defect) + margin)` with semi-hard negatives (Schroff, Kalenichenko & Philbin 2015).
 
     Each sampled same place is paired with the nearest defective place that is farther than it, but not by the margin;
-    where there is none, with the farthest of all. Anchors are the golden's places. A batch with one class alone has
-    no triplet and gives what draws its distances to their side of the margin.
+    where there is none, with the farthest of all. Anchors are the golden's places. Only triplets that are still wrong
+    count in the mean, or the many easy ones would hide them. A batch with one class alone has no triplet and gives
+    what draws its distances to their side of the margin.
     """
     distance = distance_of_logit(logit)
     near, far = distance[same > 0], distance[same <= 0]
@@ -91,7 +92,8 @@ def triplet(logit: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
     ordered = far.sort().values
     next_farther = torch.searchsorted(ordered.detach(), near.detach(), right=True).clamp(max=len(ordered) - 1)
     negatives = ordered[next_farther]
-    return functional.margin_ranking_loss(negatives, near, torch.ones_like(near), margin=MARGIN)
+    lacking = (near - negatives + MARGIN).clamp(min=0)
+    return lacking.sum() / (lacking > 0).sum().clamp(min=1)
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:
