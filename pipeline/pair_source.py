@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from inspection.learned.losses import UNNAMED
-from inspection.learned.pair_inspector import MULTIPLE, resized, working_size
+from inspection.learned.losses import UNKNOWN, UNNAMED
+from inspection.learned.pair_inspector import own_side, resized, working_size
 from inspection.learned.samples import TrainingPair
 from inspection.learned.synthetic import draw_defect
+from inspection.pair_placing import moved_box, place
 from pipeline.pairs import Pair, read_pair
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from inspection.boxes import Box
 
 _KEPT_BYTES: Final = 2_000_000_000
-_SMALLEST_SIDE, _LARGEST_SIDE = 128, 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,14 @@ class ManifestPairs:
             message = f"{pair.frame.frame} could be read a moment ago and can't any more"
             raise OSError(message)
         size = working_size(frame.image.shape, self._side)
-        boxes = scaled_boxes(pair.boxes or (), frame.image.shape, size)
+        working_golden = resized(golden.image, size)
+        placed = place(resized(frame.image, size), working_golden)
+        boxes = placed_boxes(pair.boxes or (), frame.image.shape, size, placed.matrix)
+        target = _target(boxes, self._types, size)
         found = TrainingPair(
-            frame=resized(frame.image, size),
-            golden=resized(golden.image, size),
-            target=_target(boxes, self._types, size),
+            frame=placed.image,
+            golden=working_golden,
+            target=target if placed.shown is None else np.where(placed.shown, target, UNKNOWN).astype(np.uint8),
             boxes=tuple((round(b.left), round(b.top), round(b.right), round(b.bottom), 0) for b in boxes),
         )
         size_in_bytes = found.frame.nbytes + found.golden.nbytes + found.target.nbytes
@@ -88,21 +91,25 @@ def usable_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Unusable], int
             frame, golden = read_pair(pair)
             reason = frame.problem or (f"its golden is {golden.problem}" if golden.problem else None)
             if frame.image is not None and not side:
-                side = round(max(frame.image.shape[:2]) / MULTIPLE) * MULTIPLE
+                side = own_side(frame.image.shape)
         if reason:
             bad.append(Unusable(frame=pair.frame.frame, reason=reason))
         else:
             good.append(pair)
-    return good, bad, int(np.clip(side, _SMALLEST_SIDE, _LARGEST_SIDE))
+    return good, bad, side
 
 
-def scaled_boxes(boxes: Sequence[Box], shape: tuple[int, ...], size: tuple[int, int]) -> list[Box]:
-    """Boxes in pixels of a frame of (height, width, ...) `shape`, in those of the working `size`."""
+def placed_boxes(
+    boxes: Sequence[Box], shape: tuple[int, ...], size: tuple[int, int], matrix: NDArray[np.float64]
+) -> list[Box]:
+    """Boxes in pixels of a frame of (height, width, ...) `shape`, in those of the working `size` after `matrix`."""
     down, across = size[0] / shape[0], size[1] / shape[1]
-    return [
-        box._replace(left=box.left * across, right=box.right * across, top=box.top * down, bottom=box.bottom * down)
-        for box in boxes
-    ]
+    found = []
+    for box in boxes:
+        scaled = (box.left * across, box.top * down, box.right * across, box.bottom * down)
+        left, top, right, bottom = moved_box(scaled, matrix)
+        found.append(box._replace(left=left, top=top, right=right, bottom=bottom))
+    return found
 
 
 def _target(boxes: Sequence[Box], types: Sequence[str], size: tuple[int, int]) -> NDArray[np.uint8]:

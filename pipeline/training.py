@@ -19,11 +19,11 @@ from inspection.learned.fitting import Epoch, TrainingPlan, fit
 from inspection.learned.pair_inspector import PairInspector, working_size
 from inspection.recipe import digest_of
 from pipeline.outbox import post
-from pipeline.pair_source import ManifestPairs, Unusable, scaled_boxes, usable_pairs
+from pipeline.pair_source import ManifestPairs, Unusable, placed_boxes, usable_pairs
 from pipeline.pairs import Pair, digest_of_pairs, read_pair, read_pairs
 from pipeline.reading import natural_order
 from pipeline.tracking.training_log import TrainingLog
-from pipeline.training_picture import draw_training, draw_validation
+from pipeline.training_picture import ReadPair, draw_training, draw_validation
 from pipeline.twins import keep_twin, twin_folder
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspection.boxes import Box
-    from inspection.learned.detection import DefectMap
     from inspection.learned.samples import PairSource
     from pipeline.workspace import Workspace
 
@@ -111,12 +110,12 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         watcher=watcher,
     )
     trained = TrainedTwin(twin=twin, side=side, threshold=_MIDDLE, trained_on=trained_on)
-    trained, figures, maps = _with_threshold(trained, held_out, workspace, engine, synthetic=synthetic)
+    trained, figures, read = _with_threshold(trained, held_out, workspace, engine, synthetic=synthetic)
     kept = keep_twin(workspace, product, view, trained)
     reports = workspace.reports / product / view
     picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "pairs"))
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
-    draw_validation(examples, held_out, maps, trained)
+    draw_validation(examples, read, trained)
     log = training_log(
         product,
         view,
@@ -199,26 +198,27 @@ def fit_twin(  # noqa: PLR0913 - what a fit consists of, by name
 
 def _with_threshold(
     trained: TrainedTwin, held_out: Sequence[Pair], workspace: Workspace, engine: str, *, synthetic: bool
-) -> tuple[TrainedTwin, dict[str, Any], list[DefectMap]]:
-    """The network with the threshold that finds the held-out boxes best, and how well it does."""
+) -> tuple[TrainedTwin, dict[str, Any], list[ReadPair]]:
+    """The network with the threshold that finds the held-out boxes best, how well it does, and what it read."""
     inspector = PairInspector(trained, cache=workspace.cache, engine=engine)
-    maps: list[DefectMap] = []
+    read: list[ReadPair] = []
     truth: list[list[Box]] = []
     for pair in held_out:
         frame, golden = read_pair(pair)
         if frame.image is None or golden.image is None:
             continue
         size = working_size(frame.image.shape, trained.side)
-        maps.append(inspector.read(frame.image, golden.image))
-        truth.append(scaled_boxes(pair.boxes or (), frame.image.shape, size))
+        reading = inspector.read(frame.image, golden.image)
+        read.append(ReadPair(pair, reading))
+        truth.append(placed_boxes(pair.boxes or (), frame.image.shape, size, reading.matrix))
     if synthetic or not any(truth):
-        return trained, {}, maps
-    threshold, support = choose_threshold(maps, truth)
-    maps = [replace(one, support=support) for one in maps]
+        return trained, {}, read
+    threshold, support = choose_threshold([one.reading.found for one in read], truth)
+    read = [one.supported(support) for one in read]
     types = trained.twin.design.types
-    found = [[as_box(defect, types) for defect in find_defects(one, threshold)] for one in maps]
+    found = [[as_box(defect, types) for defect in find_defects(one.reading.found, threshold)] for one in read]
     figures = box_figures(found, truth)
-    return replace(trained, threshold=threshold, support=support, figures=figures), figures, maps
+    return replace(trained, threshold=threshold, support=support, figures=figures), figures, read
 
 
 def _usable(pairs: Sequence[Pair], manifest: Path) -> tuple[list[Pair], list[Unusable], int]:

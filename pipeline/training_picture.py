@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from inspection.learned.detection import DefectMap, find_defects
+from inspection.learned.detection import find_defects
 from inspection.learned.losses import UNKNOWN
 from inspection.overlay import contact_sheet
+from inspection.pair_comparison import PLACE
+from inspection.pair_placing import moved_box
+from inspection.prepared import scaling
 from pipeline.calibration_picture import DEFECTIVE, GOOD, GREY, INK
-from pipeline.pair_source import scaled_boxes
+from pipeline.pair_source import placed_boxes
 from pipeline.pairs import Pair, read_pair
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from inspection.learned.design import TrainedTwin, TwinDesign
     from inspection.learned.fitting import Epoch
+    from inspection.learned.pair_inspector import PairReading
 
 _SHOWN: Final = 8
 _SIDE: Final = 480
@@ -54,10 +59,22 @@ def draw_training(path: Path, epochs: Sequence[Epoch], *, product: str, design: 
     figure.savefig(path, format="png")
 
 
-def draw_validation(path: Path, pairs: Sequence[Pair], maps: Sequence[DefectMap], trained: TrainedTwin) -> None:
+class ReadPair(NamedTuple):
+    """A pair and what a network says of it."""
+
+    pair: Pair
+    reading: PairReading
+
+    def supported(self, support: int) -> ReadPair:
+        """The same, to be read with a support of so many places."""
+        return self._replace(reading=self.reading._replace(found=replace(self.reading.found, support=support)))
+
+
+def draw_validation(path: Path, read: Sequence[ReadPair], trained: TrainedTwin) -> None:
     """Draw held-out frames with their true boxes (green) and those found (red); PNG."""
-    pictures = [_marked(pair, found, trained) for pair, found in list(zip(pairs, maps, strict=False))[:_SHOWN]]
-    names = [pair.frame.part_id for pair in pairs[: len(pictures)]]
+    shown = read[:_SHOWN]
+    pictures = [_marked(one, trained) for one in shown]
+    names = [one.pair.frame.part_id for one in shown]
     title = "Pairs it did not learn from: true boxes green, found ones red"
     _save(path, contact_sheet(pictures, columns=4, cell_width=_SIDE, captions=names, title=title))
 
@@ -97,7 +114,8 @@ def _save(path: Path, sheet: NDArray[np.uint8]) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _marked(pair: Pair, found: DefectMap, trained: TrainedTwin) -> NDArray[np.uint8]:
+def _marked(read: ReadPair, trained: TrainedTwin) -> NDArray[np.uint8]:
+    pair, (found, matrix) = read
     frame, _ = read_pair(pair)
     if frame.image is None:
         return np.zeros((_SIDE, _SIDE, 3), np.uint8)
@@ -107,13 +125,14 @@ def _marked(pair: Pair, found: DefectMap, trained: TrainedTwin) -> NDArray[np.ui
     picture = cv2.resize(frame.image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(255 - (255 - picture) // 2)  # pale, so that the boxes stand out
     grid = found.similarity.shape
-    for box in scaled_boxes(pair.boxes or (), frame.image.shape, size):
+    for box in placed_boxes(pair.boxes or (), frame.image.shape, size, np.eye(3)):
         cv2.rectangle(picture, (round(box.left), round(box.top)), (round(box.right), round(box.bottom)), _GREEN, 2)
-    across, down = size[1] / (4 * grid[1]), size[0] / (4 * grid[0])
+    worked = (PLACE * grid[1], PLACE * grid[0])
+    back = scaling(worked, (size[1], size[0])) @ np.linalg.inv(matrix)
     types = trained.twin.design.types
     for defect in find_defects(found, trained.threshold):
-        left, top, right, bottom = defect.box
-        corners = (round(left * across), round(top * down)), (round(right * across), round(bottom * down))
+        left, top, right, bottom = (round(edge) for edge in moved_box(defect.box, back))
+        corners = (left, top), (right, bottom)
         cv2.rectangle(picture, *corners, _RED, 1)
         if defect.shares:
             name = types[int(np.argmax(defect.shares))]

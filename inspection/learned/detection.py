@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CANDIDATES: Final = np.r_[0.01, 0.02, 0.03, np.round(np.arange(0.05, 0.95, 0.05), 2)]  # of thresholds
 _SUPPORTS: Final = (1, 3, 5)  # places
+_BORDER: Final = 5  # places around what is not shown that are read from repeated pixels too
 _LEAST: Final = 1e-12
 _STEEPEST: Final = 40.0  # a logit beyond this says nothing more
 
@@ -42,6 +43,15 @@ class DefectMap:
         """(h, w) means over the support."""
         size = (self.support, self.support)
         return np.asarray(cv2.blur(self.similarity, size, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+    def shown_only(self, shown: NDArray[np.bool_] | None) -> DefectMap:
+        """The same, with nothing claimed where the frame shows nothing: `shown` (H, W) in pixels, None for all."""
+        if shown is None:
+            return self
+        size = self.similarity.shape[::-1]
+        hidden = cv2.resize((~shown).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        near = cv2.dilate(hidden.astype(np.uint8), np.ones((_BORDER, _BORDER), np.uint8)) > 0
+        return replace(self, similarity=np.where(near, np.float32(1), self.similarity))
 
     @property
     def worst(self) -> float:
@@ -126,5 +136,5 @@ def choose_threshold(maps: Sequence[DefectMap], truth: Sequence[Sequence[Box]]) 
 
 
 def as_box(defect: Defect, types: Sequence[str]) -> FoundBox:
-    """The defect as a box to be scored."""
-    return FoundBox(*defect.box, types=named(defect.shares, types), certainty=defect.certainty)
+    """The defect as a box to be scored; without names of types it has none."""
+    return FoundBox(*defect.box, types=named(defect.shares, types) if types else (), certainty=defect.certainty)

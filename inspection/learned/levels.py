@@ -17,7 +17,7 @@ from inspection.engine import EngineChoice, open_session
 from inspection.learned.architecture import PairMaps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import onnxruntime
     from numpy.typing import NDArray
@@ -38,8 +38,8 @@ class LevelEngine(Protocol):
 class OnnxLevels:
     """An encoder in ONNX Runtime: several times faster on a CPU than eager torch."""
 
-    def __init__(self, encoder: LevelEncoder, *, threads: int) -> None:
-        self._session = open_session(export(encoder, (_images(),)), threads=threads)
+    def __init__(self, encoder: LevelEncoder, *, threads: int, path: Path | None = None) -> None:
+        self._session = _session(encoder, (_images(),), path, threads)
 
     def levels(self, images: NDArray[np.uint8]) -> list[torch.Tensor]:
         """See `LevelEngine`."""
@@ -60,6 +60,24 @@ class TorchLevels:
             return found
 
 
+def open_levels(
+    encoder: LevelEncoder, *, engine: str, path: Path | None
+) -> tuple[str, Callable[[NDArray[np.uint8]], list[torch.Tensor]]]:
+    """An encoder on the engine named: that engine's name, and what gives levels of (B, H, W, 3) uint8 images.
+
+    Args:
+        encoder: which stays as it is.
+        engine: `auto`, `onnx`, `torch` or `cuda`.
+        path: where the exported graph is kept; None keeps it nowhere.
+    """
+    kind = _kind(engine)
+    if kind is EngineChoice.ONNX:
+        torch.set_num_threads(1)  # several frames at once use the cores better
+        return kind.value, OnnxLevels(encoder, threads=1, path=path).levels
+    device = torch.device("cuda" if kind is EngineChoice.CUDA else "cpu")
+    return kind.value, TorchLevels(encoder.to(device), device=device).levels
+
+
 @dataclass(frozen=True)
 class EncodedGolden:
     """A golden's levels, computed once."""
@@ -78,9 +96,7 @@ class PairEngine:
     """
 
     def __init__(self, trained: TrainedTwin, *, cache: Path | None, engine: str = "auto", threads: int = 1) -> None:
-        kind = EngineChoice(engine)
-        if kind is EngineChoice.AUTO:
-            kind = EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
+        kind = _kind(engine)
         self.name = kind.value
         twin = trained.twin
         self._twin: Twin | None = None
@@ -127,6 +143,13 @@ class PairEngine:
 
     def _batch(self, image: NDArray[np.uint8]) -> torch.Tensor:
         return torch.from_numpy(image[None]).to(self._device)
+
+
+def _kind(engine: str) -> EngineChoice:
+    kind = EngineChoice(engine)
+    if kind is not EngineChoice.AUTO:
+        return kind
+    return EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
 
 
 class _Flat(nn.Module):
