@@ -253,6 +253,18 @@ def test_threshold_is_chosen_by_f_score():
     assert support > 1
 
 
+def test_threshold_is_chosen_where_defects_have_types():
+    """As without types, each type being found."""
+    maps, truth = [], []
+    for kind in (0, 1):
+        types = np.zeros((2, 24, 24), np.float32)
+        types[kind] = 3.0
+        maps.append(replace(defect_map([(3, 3, 9, 9)]), types=types))
+        truth.append([Box(12, 12, 36, 36, "ab"[kind])])
+    threshold, _ = choose_threshold(maps, truth)
+    assert 0.1 < threshold <= 0.9
+
+
 def test_types_are_told_by_all_places_together():
     """Most places vote for the second type."""
     logit = torch.full((1, 8, 8), -6.0)
