@@ -66,7 +66,7 @@ def test_boxes_follow_the_matrix(box):
 
 
 def test_untrained_judgement_finds_the_spot_where_the_frame_shows_it():
-    """A region covers it in the delivered frame, moved or not; a good part is far more similar; verdicts are provisional."""
+    """A region covers it in the delivered frame, moved or not; a good part is far more similar; all provisional."""
     judge = UntrainedPairInspector(engine="onnx")
     golden = part(2)
     left, top, right, bottom = SPOT

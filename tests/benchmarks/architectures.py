@@ -1,6 +1,6 @@
 """Every architecture with every loss on the simulated board, against the untrained difference of pixels.
 
-Run: python tests/benchmarks/architectures.py (about 10 minutes on two quiet cores). One golden; 40 good frames with
+Run: python tests/benchmarks/architectures.py (about half an hour on two quiet cores). One golden; 40 good frames with
 drawn defects to learn from, none of the simulator's; tested on 60 good frames and 8 of each of its 8 kinds of defects.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SIDE: Final = 256
 LEARNED_FROM, HELD_OUT, GOOD, PER_KIND = 40, 8, 60, 8
-STEPS, PATCH = 200, 160
+STEPS, PATCH = 800, 160
 _BLUR: Final = 1.5  # pixels; the difference of pixels is hopeless without
 
 
