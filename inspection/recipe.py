@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 DIGEST_LENGTH = 12
 _ROUNDING = 1e-9
+_TYPE_NAME = re.compile(r"[\w][\w .-]{0,63}")
+_NO_TYPES = ("good", "ground_truth")
 T = TypeVar("T")
 
 
@@ -86,6 +89,42 @@ class InspectionRegion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReviewSettings:
+    """Which parts people see, and what they see of them; decides no verdict, and so is not part of the recipe's digest.
+
+    `share` of the parts that passed is chosen at random, seeded by `seed`, to be reviewed beside all flagged ones.
+    `shows_verdict` lets the reviewer see what the machine said. `defect_types` are offered as answers; without any,
+    none is asked for.
+    """
+
+    share: float = 0.05
+    seed: int = 0
+    shows_verdict: bool = False
+    defect_types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none, and names that a folder of labelled parts could not have."""
+        if not 0.0 <= self.share <= 1.0:
+            message = f"review: share must lie in 0 to 1, not {self.share}"
+            raise RecipeError(message)
+        bad = [name for name in self.defect_types if not _TYPE_NAME.fullmatch(name) or name in _NO_TYPES]
+        if bad or len(set(self.defect_types)) != len(self.defect_types):
+            message = "review: defect_types must be different names of letters, digits, dots, dashes, underscores and "
+            message += f"spaces, other than good and ground_truth, not {', '.join(map(repr, bad or self.defect_types))}"
+            raise RecipeError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchSettings:
+    """What follows when frames drift out of the range of their calibration; not part of the recipe's digest.
+
+    With `holds_pass`, no part passes automatically any more until the view is calibrated anew: it is CANNOT_INSPECT.
+    """
+
+    holds_pass: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides how frames of one view are judged, besides goldens, encoder weights and calibration.
 
@@ -103,6 +142,8 @@ class Recipe:
     quality: QualityLimits = field(default_factory=QualityLimits)
     regions: tuple[InspectionRegion, ...] = ()
     twin: str | None = None
+    review: ReviewSettings = field(default_factory=ReviewSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
@@ -112,12 +153,12 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """12 hex digits over everything in the recipe but where a weights file lies, so that it may be moved.
+        """12 hex digits over all that decides a verdict, but where a weights file lies, so that it may be moved.
 
         The weights themselves are hashed by the encoder's digest, masks by the reference set, which holds them.
         """
         values = asdict(self)
-        del values["encoder"]["weights"]
+        del values["encoder"]["weights"], values["review"], values["watch"]
         if self.twin is None:
             del values["twin"]  # so that recipes without one keep the digest they always had
         return digest_of(values)
@@ -164,6 +205,12 @@ def _recipe(data: dict[str, Any]) -> Recipe:
         known["quality"] = _checked(QualityLimits, known["quality"])
     if "regions" in known:
         known["regions"] = tuple(_checked(InspectionRegion, region) for region in known["regions"])
+    if "review" in known:
+        review = dict(known["review"])
+        review["defect_types"] = tuple(review.get("defect_types", ()))
+        known["review"] = _checked(ReviewSettings, review)
+    if "watch" in known:
+        known["watch"] = _checked(WatchSettings, known["watch"])
     return _checked(Recipe, known)
 
 

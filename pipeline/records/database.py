@@ -13,11 +13,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from inspection.errors import RecordsError
+from pipeline.records import later_tables  # noqa: F401 - their tables are created with the others
 from pipeline.records.schema import SCHEMA_VERSION, meta, metadata
 
 PATIENCE_SECONDS = 30.0  # how long a writer waits for the others; `?timeout=` in a SQLite URL overrides it
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.02
+_ONLY_TABLES_CAME = ("1",)  # since these versions only whole tables were added, so they are brought up at once
 _ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that creates the tables
 _SECRETS = ("password", "sslpassword", "passfile")
 _REMEDIES = (
@@ -88,11 +90,10 @@ class Database:
     def _make_ready(self) -> None:
         with self.reading() as connection:
             exists = inspect(connection).has_table(meta.name)
-        if not exists:
+        version = self._version() if exists else None
+        if not exists or version in _ONLY_TABLES_CAME:
             self._create()
-        with self.reading() as connection:
-            query = select(meta.c.value).where(meta.c.name == "schema_version")
-            version = connection.execute(query).scalar()
+            version = self._version()
         if version != str(SCHEMA_VERSION):
             message = (
                 f"the verdict records at {self.name} have schema version {version}, this goldentwin knows "
@@ -101,8 +102,13 @@ class Database:
             )
             raise RecordsError(message)
 
+    def _version(self) -> str | None:
+        query = select(meta.c.value).where(meta.c.name == "schema_version")
+        with self.reading() as connection:
+            return connection.execute(query).scalar()
+
     def _create(self) -> None:
-        """Create all tables in one transaction; of several processes at once, one does and the others find it done."""
+        """Create what tables are missing in one transaction; of several processes at once, one does."""
         if self.engine.dialect.name == "sqlite":
             with self.reading() as connection:
                 _switch_to_wal(connection)
@@ -110,7 +116,9 @@ class Database:
             _lock_for_creation(connection)
             metadata.create_all(connection)
             version = {"name": "schema_version", "value": str(SCHEMA_VERSION)}
-            connection.execute(self.insert(meta).values(version).on_conflict_do_nothing())
+            insertion = self.insert(meta).values(version)
+            older = meta.c.value.in_(_ONLY_TABLES_CAME)
+            connection.execute(insertion.on_conflict_do_update(index_elements=["name"], set_=version, where=older))
 
 
 def _address(url: str) -> URL:

@@ -1,0 +1,73 @@
+"""The tables that came after the verdicts': what is to be reviewed, what reviewers answered, who did what, shadows."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Float, Index, Integer, String, Table, Text
+
+from pipeline.records.schema import StoredText, UtcDateTime, metadata
+
+# Parts chosen for review, by the key of their verdict. `chance` is the probability of having been chosen: 1 for
+# flagged parts. `frame_file` and `picture` are paths relative to the home; `trace` is "" until MLflow has it.
+review_items = Table(
+    "review_items",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("product", StoredText, nullable=False),
+    Column("view", StoredText, nullable=False),
+    Column("batch", StoredText, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("chance", Float, nullable=False),
+    Column("frame_file", StoredText, nullable=False),
+    Column("picture", StoredText, nullable=False),
+    Column("queue", StoredText, nullable=False),
+    Column("trace", String(64), nullable=False),
+    Column("chosen_at", UtcDateTime, nullable=False),
+    Column("pushed_at", UtcDateTime),
+    Index("review_items_by_batch", "batch"),
+)
+
+# One row per answer as MLflow holds it; an answer that was changed since has a row for each state seen.
+review_answers = Table(
+    "review_answers",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("key", String(32), nullable=False),
+    Column("question", String(64), nullable=False),
+    Column("value", StoredText, nullable=False),
+    Column("comment", StoredText, nullable=False),
+    Column("reviewer", StoredText, nullable=False),
+    Column("answered_at", UtcDateTime, nullable=False),
+    Column("pulled_at", UtcDateTime, nullable=False),
+    Index("review_answers_by_key", "key"),
+)
+
+# Append-only. `hash` is SHA-256 over the row and the hash before it, so that a changed row shows.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(40), nullable=False),
+    Column("who", StoredText, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("product", StoredText, nullable=False),
+    Column("view", StoredText, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+# What a challenger (by its bundle's digest) said of a frame that the champion judged; it decides nothing.
+shadow_verdicts = Table(
+    "shadow_verdicts",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("challenger", String(64), primary_key=True),
+    Column("batch", StoredText, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("similarity", Float),
+    Column("threshold", Float),
+    Column("reason", StoredText),
+    Column("regions", JSON, nullable=False),
+    Column("evidence", StoredText),
+    Index("shadow_verdicts_by_batch", "batch"),
+)
