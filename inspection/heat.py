@@ -70,7 +70,7 @@ def map_on_frame(
     height, width = frame_size
     if judgement.matrix is None:
         return cv2.resize(similarity, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    to_map = _golden_to_map(similarity.shape, golden_size) @ judgement.matrix
+    to_map = golden_to_map(similarity.shape, golden_size) @ judgement.matrix
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped = cv2.warpPerspective(
         similarity, to_map, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0
@@ -78,7 +78,7 @@ def map_on_frame(
     return np.asarray(warped, np.float32)
 
 
-def _golden_to_map(map_size: tuple[int, ...], golden_size: tuple[int, int] | None) -> NDArray[np.float64]:
+def golden_to_map(map_size: tuple[int, ...], golden_size: tuple[int, int] | None) -> NDArray[np.float64]:
     """Golden pixels to map cells, centres on centres."""
     if golden_size is None:
         return np.eye(3)

@@ -14,21 +14,21 @@ import numpy as np
 
 from inspection.durable import write_bytes
 from inspection.errors import CalibrationError, UnreadableImageError
-from inspection.overlay import contact_sheet, draw_strip
+from inspection.overlay import contact_sheet
 from inspection.recipe import digest_of
 from inspection.verdicts import Provenance, Verdict
-from pipeline.evidence import write_evidence
 from pipeline.inspecting import inspect_frames
 from pipeline.open_batches import close_batch, open_batch
 from pipeline.opening import keep_inspector
 from pipeline.outbox import post
 from pipeline.reading import FrameFile, list_frames, read_bytes
-from pipeline.records import VerdictRecords
+from pipeline.records import ReviewRecords, VerdictRecords
+from pipeline.review.choosing import Witness, witnessed
 from pipeline.tracking.batch_log import BatchLog
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -152,10 +152,14 @@ def judge_chunk(plan: BatchPlan, chunk: Sequence[FrameFile]) -> ChunkResult:
     if inspector.provenance != plan.provenance:
         message = f"goldens, recipe or calibration of {plan.product}/{plan.view} changed; run the batch again"
         raise CalibrationError(message)
-    evidence: dict[str, Path] = {}
-    judged = list(_with_evidence(plan, inspector, chunk, evidence))
+    witness = Witness(plan.workspace, inspector, plan.batch)
+    sources = {file.frame: file.path for file in chunk}
+    seen = witnessed(inspect_frames(inspector, chunk, keep_images=True), sources, witness)
+    judged = [_without_pictures(verdict) for verdict in seen]
+    with ReviewRecords(plan.workspace.records_url) as reviews:
+        reviews.choose(witness.items)  # before the verdicts: what has a verdict is never judged again
     with VerdictRecords(plan.workspace.records_url) as records:
-        records.add(judged, batch=plan.batch, evidence=evidence)
+        records.add(judged, batch=plan.batch, evidence=witness.evidence)
     counts = dict.fromkeys(Verdict, 0)
     for verdict in judged:
         counts[verdict.judgement.verdict] += 1
@@ -232,20 +236,10 @@ def _modified(path: Path) -> int:
         return 0
 
 
-def _with_evidence(
-    plan: BatchPlan, inspector: Inspector, chunk: Sequence[FrameFile], evidence: dict[str, Path]
-) -> Iterator[FrameVerdict]:
-    """Judge, and keep a picture of each flagged frame; pictures are dropped at once, for memory."""
-    folder = plan.workspace.evidence / plan.product / plan.view / plan.batch
-    for verdict in inspect_frames(inspector, chunk, keep_images=True):
-        frame = verdict.frame
-        if verdict.judgement.verdict is Verdict.FLAG and frame.image is not None:
-            strip = draw_strip(inspector.first_golden, frame.image, verdict.judgement, part_id=frame.part_id)
-            path = write_evidence(folder, frame.frame, strip)
-            evidence[frame.frame] = path.relative_to(plan.workspace.home)
-        yield replace(
-            verdict, frame=replace(frame, image=None), judgement=replace(verdict.judgement, similarity_map=None)
-        )
+def _without_pictures(verdict: FrameVerdict) -> FrameVerdict:
+    """For memory: a portion's pictures are on disk by now."""
+    frame, judgement = replace(verdict.frame, image=None), replace(verdict.judgement, similarity_map=None)
+    return replace(verdict, frame=frame, judgement=judgement)
 
 
 def _contact_sheet(plan: BatchPlan, flagged: Sequence[dict[str, Any]]) -> Path | None:

@@ -52,6 +52,11 @@ class Workspace:
         return self.home / "evidence"
 
     @property
+    def frames(self) -> Path:
+        """The frames that are reviewed, as they came, by the hash of their content."""
+        return self.home / "frames"
+
+    @property
     def reports(self) -> Path:
         """Pictures and pages of calibrations, evaluations and batches."""
         return self.home / "reports"

@@ -20,6 +20,7 @@ from pipeline import batch
 from pipeline.batch import judge_chunk, plan_batch, summarise_batch
 from pipeline.opening import keep_calibration, open_inspector
 from pipeline.records import VerdictRecords
+from pipeline.review import choosing
 
 
 @pytest.fixture
@@ -125,16 +126,16 @@ def test_failing_chunk_loses_nothing(line, night, monkeypatch):
     """A chunk that fails in its middle records nothing of itself, and the next run judges all of it."""
     planned = plan(line, night)
     judge_chunk(planned, planned.chunks[0])
-    draw = batch.draw_strip
+    draw = choosing.draw_strip
 
     def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(batch, "draw_strip", full_disk)
+    monkeypatch.setattr(choosing, "draw_strip", full_disk)
     with pytest.raises(OSError, match="No space left"):
         judge_chunk(planned, planned.chunks[1])
     assert len(rows(line)) == 4
-    monkeypatch.setattr(batch, "draw_strip", draw)
+    monkeypatch.setattr(choosing, "draw_strip", draw)
     again = plan(line, night)
     assert planned_frames(again) == [f"{n:02}.png" for n in range(4, 10)]
     assert judge(again).counts == {Verdict.PASS: 8, Verdict.FLAG: 2, Verdict.CANNOT_INSPECT: 0}

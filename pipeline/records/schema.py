@@ -134,6 +134,11 @@ def row_of(
     return {"key": row_key(values), **values}
 
 
+def key_of(verdict: FrameVerdict) -> str:
+    """The key of the row that keeps `verdict`."""
+    return row_key({**verdict.to_dict(), "frame_sha256": verdict.frame.sha256})
+
+
 def row_key(values: Mapping[str, Any]) -> str:
     """32 hex digits over the KEY_COLUMNS of `values`: the same frame judged on the same grounds has the same key."""
     canonical = json.dumps([storable(values[name] or "") for name in KEY_COLUMNS])
@@ -142,7 +147,12 @@ def row_key(values: Mapping[str, Any]) -> str:
 
 def row_dict(row: Row[Any]) -> dict[str, Any]:
     """The stored row as plain JSON values: moments as ISO text in UTC, a missing calibration as None."""
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return plain_values(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def plain_values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of `verdicts` as plain JSON values."""
+    values = dict(stored)
     for name in ("captured_at", "judged_at"):
         values[name] = values[name].isoformat() if values[name] else None
     values["calibration"] = values["calibration"] or None

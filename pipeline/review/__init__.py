@@ -1,0 +1,1 @@
+"""Review: which parts people see, what they answered, and what follows from it. Knows no MLflow."""

@@ -1,0 +1,104 @@
+"""Choose parts for review as they are judged, and keep all that the review will need: frame, picture, chance."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from inspection.durable import write_bytes
+from inspection.overlay import draw_strip
+from inspection.verdicts import Verdict
+from pipeline.evidence import write_evidence
+from pipeline.reading import read_bytes
+from pipeline.records.schema import key_of
+from pipeline.review.items import ReviewItem
+from pipeline.review.selection import Kind, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from inspection.inspector import Inspector
+    from pipeline.frames import FrameVerdict
+    from pipeline.workspace import Workspace
+
+
+class Witness:
+    """Keeps the pictures of a batch while it is judged: evidence of flagged frames, and what reviewers are to see.
+
+    `evidence` maps frames to the pictures of the verdict, relative to the home; `items` are the parts chosen.
+    """
+
+    def __init__(self, workspace: Workspace, inspector: Inspector, batch: str) -> None:
+        self.evidence: dict[str, Path] = {}
+        self.items: list[ReviewItem] = []
+        self._workspace, self._inspector, self._batch = workspace, inspector, batch
+
+    def see(self, verdict: FrameVerdict, source: Path) -> None:
+        """Keep what `verdict` needs; `verdict.frame.image` and the similarity map must still be there.
+
+        Raises:
+            RecordsError: a picture can't be written.
+            OSError: the frame's copy can't be written.
+        """
+        frame, judgement = verdict.frame, verdict.judgement
+        if frame.image is None:
+            return
+        if judgement.verdict is Verdict.FLAG:
+            self.evidence[frame.frame] = self._picture(verdict, blind=False)
+        key = key_of(verdict)
+        settings = self._inspector.reference_set.recipe.review
+        choice = choose(key, judgement.verdict, settings)
+        if choice is None:
+            return
+        flagged = choice.kind is Kind.FLAGGED
+        blind = not settings.shows_verdict
+        picture = self.evidence[frame.frame] if flagged and not blind else self._picture(verdict, blind=blind)
+        self.items.append(
+            ReviewItem(
+                key=key,
+                product=verdict.product,
+                view=verdict.view,
+                batch=self._batch,
+                kind=choice.kind,
+                chance=choice.chance,
+                frame_file=keep_frame(self._workspace, source, frame.sha256),
+                picture=picture.as_posix(),
+            )
+        )
+
+    def _picture(self, verdict: FrameVerdict, *, blind: bool) -> Path:
+        frame = verdict.frame
+        if frame.image is None:
+            message = "a frame without a picture has no evidence"
+            raise ValueError(message)
+        kind = ("review",) if blind else ()
+        folder = self._workspace.evidence.joinpath(verdict.product, verdict.view, self._batch, *kind)
+        golden = self._inspector.first_golden
+        strip = draw_strip(golden, frame.image, verdict.judgement, part_id=frame.part_id, blind=blind)
+        return write_evidence(folder, frame.frame, strip).relative_to(self._workspace.home)
+
+
+def keep_frame(workspace: Workspace, source: Path, sha256: str) -> str:
+    """Keep the frame as it came, by its content, and give its path relative to the home.
+
+    "" where the file is no longer the one that was judged.
+
+    Raises:
+        OSError: the copy can't be written.
+    """
+    suffix = source.suffix.lower()
+    target = workspace.frames / sha256[:2] / f"{sha256}{suffix}"
+    if not target.is_file():
+        data, problem = read_bytes(source)
+        if problem or hashlib.sha256(data).hexdigest() != sha256:
+            return ""
+        write_bytes(target, data)
+    return target.relative_to(workspace.home).as_posix()
+
+
+def witnessed(judged: Iterator[FrameVerdict], sources: dict[str, Path], witness: Witness) -> Iterator[FrameVerdict]:
+    """The verdicts, each seen by the witness as it passes."""
+    for verdict in judged:
+        witness.see(verdict, sources[verdict.frame.frame])
+        yield verdict
