@@ -29,6 +29,7 @@ def night_page(summary: BatchSummary) -> str:
         *_warning(summary),
         "\n".join(_verdict_table(summary)),
         "\n".join(_ground_table(summary)),
+        *_queues(summary),
         *_contact_sheet(summary.contact_sheet),
         *_flagged(summary),
     ]
@@ -69,6 +70,11 @@ def _ground_table(summary: BatchSummary) -> Iterator[str]:
     yield f"| recipe | `{grounds.recipe}` |"
     yield f"| calibration | {f'`{grounds.calibration}`' if grounds.calibration else 'none'} |"
     yield f"| MLflow | {'logged' if summary.tracked else 'not told yet: the next run delivers it'} |"
+
+
+def _queues(summary: BatchSummary) -> Iterator[str]:
+    for name, address in summary.queues.items():
+        yield f"**[Review the parts of {_plain(name)} in MLflow]({address})**"
 
 
 def _flagged(summary: BatchSummary) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from pipeline.outbox import post
 from pipeline.reading import FrameFile, list_frames, read_bytes
 from pipeline.records import ReviewRecords, VerdictRecords
 from pipeline.review.choosing import Witness, witnessed
+from pipeline.review.pushing import push_reviews
 from pipeline.tracking.batch_log import BatchLog
 from pipeline.workspace import Workspace
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from inspection.inspector import Inspector
     from pipeline.frames import FrameVerdict
 
+logger = logging.getLogger(__name__)
 ON_CONTACT_SHEET = 24
 
 
@@ -74,7 +77,8 @@ class BatchSummary:
     """What a batch found, also what interrupted runs of it found before. `flagged` rows come worst first.
 
     `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
-    frames judged in an earlier batch are in `total` alone.
+    frames judged in an earlier batch are in `total` alone. `queues` has the addresses of the review queues that parts
+    were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later.
     """
 
     batch: str
@@ -89,6 +93,7 @@ class BatchSummary:
     tracked: bool
     total: int
     judged: int
+    queues: dict[str, str] = field(default_factory=dict)
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -186,6 +191,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         settings={"frames": plan.source, "engine": plan.engine},
     )
     tracked = post(plan.workspace, log) if rows else False
+    queues = _push_reviews(plan)
     close_batch(plan.workspace, plan.key)
     return BatchSummary(
         batch=plan.batch,
@@ -198,6 +204,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         provenance=plan.provenance,
         provisional=plan.provisional,
         tracked=tracked,
+        queues=queues,
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )
@@ -240,6 +247,15 @@ def _without_pictures(verdict: FrameVerdict) -> FrameVerdict:
     """For memory: a portion's pictures are on disk by now."""
     frame, judgement = replace(verdict.frame, image=None), replace(verdict.judgement, similarity_map=None)
     return replace(verdict, frame=frame, judgement=judgement)
+
+
+def _push_reviews(plan: BatchPlan) -> dict[str, str]:
+    """Put what waits into the review queues; whatever ails MLflow, it waits on and the night is not held up."""
+    try:
+        return push_reviews(plan.workspace, product=plan.product, view=plan.view).addresses
+    except Exception as error:  # noqa: BLE001 - MLflow and its database raise many things; the verdicts are recorded
+        logger.warning("parts wait for review: %s; `goldentwin review push` puts them into the queue", error)
+        return {}
 
 
 def _contact_sheet(plan: BatchPlan, flagged: Sequence[dict[str, Any]]) -> Path | None:

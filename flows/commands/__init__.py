@@ -20,6 +20,7 @@ from flows.commands import (
     inspecting,
     options,
     records,
+    review,
     train,
     ui,
     versions,
@@ -45,6 +46,7 @@ app.command()(evaluate.evaluate)
 app.command()(batch.batch)
 app.command()(versions.versions)
 app.command()(versions.restore)
+app.add_typer(review.app, name="review")
 app.command()(records.export)
 app.command()(deliver.deliver)
 app.command()(ui.ui)

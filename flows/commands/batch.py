@@ -77,6 +77,7 @@ def summary_json(summary: BatchSummary) -> dict[str, Any]:
         "flagged": [{name: row[name] for name in FLAGGED_KEYS} for row in summary.flagged],
         "contact_sheet": str(summary.contact_sheet) if summary.contact_sheet else None,
         "mlflow": summary.tracked,
+        "review": summary.queues,
         "provenance": asdict(summary.provenance),
     }
 
@@ -90,7 +91,7 @@ def print_summary(workspace: Workspace, summary: BatchSummary) -> None:
         if len(summary.flagged) > SHOWN:
             terminal.say(f"and {len(summary.flagged) - SHOWN} more flagged parts")
     terminal.say()
-    terminal.facts(_places(workspace, summary))
+    terminal.facts(_places(workspace, summary) | {f"review {name}": text for name, text in summary.queues.items()})
     terminal.suggest("goldentwin ui", "look at it in MLflow and Prefect")
     if summary.provisional:
         named = f"{summary.product} --view {summary.view}"
