@@ -105,9 +105,10 @@ class _Push:
         self._lost += [item.key for item in items if item not in there]
         queue = room.queue(name, settings.defect_types)
         self._addresses[name] = room.address(queue)
+        latest = max(_judged_at(item) for item in items)
         for start in range(0, len(there), _PORTION):
             portion = there[start : start + _PORTION]
-            room.push(portion, queue, tells=settings.shows_verdict)
+            room.push(portion, queue, latest=latest, first=start, tells=settings.shows_verdict)
             self._records.mark_pushed([item.key for item in portion], queue=name)
             self._pushed[name] += len(portion)
             if self._watcher is not None:
@@ -124,13 +125,16 @@ def settings_of(workspace: Workspace, product: str, view: str) -> ReviewSettings
 
 def queue_name(item: ReviewItem) -> str:
     """`night 2026-11-23`, and the station where there is one: the evening's day, in this machine's time zone."""
-    row = item.row or {}
-    moment = datetime.fromisoformat(row["judged_at"]) if row else datetime.now(UTC)
-    local = moment.astimezone()
+    local = _judged_at(item).astimezone()
     night = local.hour >= _NIGHT_BEGINS or local.hour < _NIGHT_ENDS
     day = (local - timedelta(hours=_NIGHT_ENDS)).date() if night else local.date()
-    station = f", station {row['station']}" if row.get("station") else ""
+    named = (item.row or {}).get("station")
+    station = f", station {named}" if named else ""
     return f"{'night' if night else 'day'} {day:%Y-%m-%d}{station}"
+
+
+def _judged_at(item: ReviewItem) -> datetime:
+    return datetime.fromisoformat(item.row["judged_at"]) if item.row else datetime.now(UTC)
 
 
 def mixed(items: Sequence[ReviewItem]) -> list[ReviewItem]:

@@ -79,22 +79,31 @@ class ReviewRoom:
 
     def address(self, queue: str) -> str:
         """The page of a queue, as reviewers reach it."""
-        return f"{public_address(self._workspace)}/#/experiments/{self._experiment}/review-queue?queueId={queue}"
+        return (
+            f"{public_address(self._workspace)}/#/experiments/{self._experiment}/review-queue?selectedQueueId={queue}"
+        )
 
-    def push(self, items: Sequence[ReviewItem], queue: str, *, tells: bool) -> None:
-        """Make each part's trace and put it into the queue, in the order given. Doing it again changes nothing."""
+    def push(self, items: Sequence[ReviewItem], queue: str, *, latest: datetime, first: int = 0, tells: bool) -> None:
+        """Make each part's trace and put it into the queue, in the order given.
+
+        `first` is the place in the queue of the first one; `latest` is when the last part of the queue was judged.
+
+        Doing it again changes nothing.
+        """
         from mlflow.genai import review_queues  # noqa: PLC0415 - MLflow is imported only once it is needed
 
+        time = int(latest.timestamp() * 1000)
         runs = {batch: self._run_of(batch) for batch in {item.batch for item in items}}
         address = public_address(self._workspace)
         traces = [
             build_trace(
                 item,
                 self._workspace.home,
-                Destination(experiment=self._experiment, run=runs[item.batch], address=address),
+                Destination(experiment=self._experiment, run=runs[item.batch], address=address, time=time),
+                place=place,
                 tells=tells,
             )
-            for item in items
+            for place, item in enumerate(items, start=first)
         ]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._send, traces))

@@ -97,7 +97,7 @@ def _log(workspace: Workspace, entry: RunEntry) -> str:
 
 
 def _deliver(client: MlflowClient, workspace: Workspace, note: RunNote, folder: Path) -> str:
-    run = _run_of(client, _experiment(client, workspace, note.product, note.view), note)
+    run = _run_of(client, experiment_of(client, workspace, note.product, note.view), note)
     run_id = str(run.info.run_id)
     _log_values(client, run, note)
     if note.dataset is not None:
@@ -111,7 +111,8 @@ def _deliver(client: MlflowClient, workspace: Workspace, note: RunNote, folder: 
     return run_id
 
 
-def _experiment(client: MlflowClient, workspace: Workspace, product: str, view: str) -> str:
+def experiment_of(client: MlflowClient, workspace: Workspace, product: str, view: str) -> str:
+    """The id of the experiment of a product and view, made where there is none."""
     name = experiment_name(product, view)
     found = client.get_experiment_by_name(name)
     if found is None:

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from pipeline.review.items import ReviewItem
 
 _JPEG = "image/jpeg"
+_ASKED = "Outlined is what differs most from the golden, which need not be a defect."  # says nothing of the verdict
 _MOST_REGIONS = 10
 _SPAN_DIGITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where traces go: the experiment, the batch's run ("" where there is none) and the address reviewers reach."""
+    """Where traces go: the experiment, the batch's run ("" where there is none) and the address reviewers reach.
+
+    `time` (milliseconds) is that of the first part in the queue.
+    """
 
     experiment: str
+    time: int
     run: str
     address: str
 
@@ -43,11 +48,13 @@ class PartTrace:
     pictures: dict[str, Path]
 
 
-def build_trace(item: ReviewItem, home: Path, to: Destination, *, tells: bool) -> PartTrace:
+def build_trace(item: ReviewItem, home: Path, to: Destination, *, place: int, tells: bool) -> PartTrace:
     """The trace of one part.
 
-    The review pane shows request and response: the picture, and with `tells` the verdict. Everything else (similarity,
-    threshold, regions, hashes) is in the span that the trace's own page shows.
+    The review pane shows request and response, in a narrow and a wide box: what part it is, and its picture; with
+    `tells` also the verdict. Everything else (similarity, threshold, regions, hashes) is in the span that the trace's
+    own page shows. The pane goes from the latest trace back, so the part at `place` 0 is given the latest time: a
+    millisecond a place after it was judged, counted from the end.
 
     Raises:
         FileNotFoundError: the picture that the reviewer is to see is gone.
@@ -63,11 +70,11 @@ def build_trace(item: ReviewItem, home: Path, to: Destination, *, tells: bool) -
     info = TraceInfo(
         trace_id=trace,
         trace_location=TraceLocation.from_experiment_id(to.experiment),
-        request_time=int(moment.timestamp() * 1000),
+        request_time=to.time - place,
         execution_duration=int(row["milliseconds"] or 0),
         state=TraceState.OK,
-        request_preview=f"![{_escaped(row['part_id'])}: golden, frame, similarity map]({shown})",
-        response_preview=_told(row) if tells else _asked(row),
+        request_preview=_facts(row),
+        response_preview=f"![golden, frame, similarity map]({shown})\n\n{_told(row) if tells else _ASKED}",
         tags=_tags(item, row),
         trace_metadata={"mlflow.trace_schema.version": "3", **({"mlflow.sourceRun": to.run} if to.run else {})},
     )
@@ -147,17 +154,8 @@ def _tags(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, str]:
     return {name: value[:500] for name, value in values.items() if value}
 
 
-def _asked(row: Mapping[str, Any]) -> str:
-    """Names the part, and says nothing of what the machine thinks of it."""
-    return f"{_facts(row)}\n\nOutlined is what differs most from the golden, which need not be a defect."
-
-
 def _told(row: Mapping[str, Any]) -> str:
-    lines = [
-        _facts(row),
-        "",
-        f"**{row['verdict']}**: similarity {row['similarity']:.3f}, threshold {row['threshold']:.3f}",
-    ]
+    lines = [f"**{row['verdict']}**: similarity {row['similarity']:.3f}, threshold {row['threshold']:.3f}"]
     if row["regions"]:
         lines += ["", "| x | y | width | height | area | similarity | type |", "|---:|---:|---:|---:|---:|---:|---|"]
         for region in row["regions"][:_MOST_REGIONS]:
