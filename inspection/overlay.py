@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection.blind import blinded
 from inspection.heat import draw_heat, draw_scale, map_on_frame
 from inspection.lettering import INK, MUTED, Colour, Picture, draw_chip, draw_text, shortened, text_width
 from inspection.outline import outline_regions
@@ -53,14 +52,8 @@ def draw_overlay(frame: Picture, judgement: Judgement, *, golden_size: tuple[int
     return drawn
 
 
-def draw_strip(  # noqa: PLR0913 - what is on the picture, by name
-    golden: Picture,
-    frame: Picture,
-    judgement: Judgement,
-    *,
-    part_id: str = "",
-    height: int = 360,
-    blind: bool = False,
+def draw_strip(
+    golden: Picture, frame: Picture, judgement: Judgement, *, part_id: str = "", height: int = 360
 ) -> Picture:
     """All a reviewer needs in one picture: golden | frame with regions | similarity map, under a caption line.
 
@@ -72,13 +65,15 @@ def draw_strip(  # noqa: PLR0913 - what is on the picture, by name
         judgement: what was said of the frame.
         part_id: shown in the caption.
         height: of the panels, in pixels; they are lower where the frame is very wide.
-        blind: say nothing of verdict and similarity, and outline what differs most (see `inspection.blind`).
 
     Returns:
         RGB uint8, as wide as its panels.
     """
-    if blind:
-        judgement = blinded(judgement, frame.shape[:2], golden.shape[:2])
+    return _assembled(draw_panels(golden, frame, judgement, height=height), judgement, part_id)
+
+
+def draw_panels(golden: Picture, frame: Picture, judgement: Judgement, *, height: int) -> dict[str, Picture]:
+    """The panels of `draw_strip` by their headings: golden, frame, similarity map, and the worst place where small."""
     size, scale = golden.shape[:2], _fit(frame, height)
     shown, seen = _resized(frame, scale), _through(judgement, frame, size, 1 / scale, (0, 0))
     beside = _resized(golden, _fit(golden, height))
@@ -91,7 +86,7 @@ def draw_strip(  # noqa: PLR0913 - what is on the picture, by name
     box = _zoom_box(frame, judgement)
     if box is not None:
         panels["enlarged: golden, frame"] = _enlarged(golden, frame, judgement, box, height)
-    return _assembled(panels, None if blind else judgement, part_id)
+    return panels
 
 
 def contact_sheet(
@@ -182,7 +177,7 @@ def _enlarged(golden: Picture, frame: Picture, judgement: Judgement, box: tuple[
     return np.vstack([above, _blank(height - 2 * shown, shown), outlined]).astype(np.uint8)
 
 
-def _assembled(panels: dict[str, Picture], judgement: Judgement | None, part_id: str) -> Picture:
+def _assembled(panels: dict[str, Picture], judgement: Judgement, part_id: str) -> Picture:
     width = 2 * _MARGIN + sum(panel.shape[1] for panel in panels.values()) + _GAP * (len(panels) - 1)
     height = next(iter(panels.values())).shape[0]
     strip = _blank(_CAPTION + _HEADER + height + _MARGIN, width)
@@ -190,13 +185,10 @@ def _assembled(panels: dict[str, Picture], judgement: Judgement | None, part_id:
     for name, panel in panels.items():
         strip[top : top + height, left : left + panel.shape[1]] = panel
         draw_text(strip, shortened(name, panel.shape[1], size=13), left, top - 8, size=13, colour=MUTED)
-        if name == "similarity map" and judgement is not None:
+        if name == "similarity map":
             _draw_legend(strip, left + panel.shape[1], top - 18, judgement.threshold)
         left += panel.shape[1] + _GAP
-    if judgement is None:
-        draw_text(strip, shortened(part_id, width - 2 * _MARGIN, bold=True), _MARGIN, _CAPTION // 2 + 7, bold=True)
-    else:
-        _draw_caption(strip, judgement, part_id)
+    _draw_caption(strip, judgement, part_id)
     return strip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from inspection.blind import draw_blind
 from inspection.durable import write_bytes
 from inspection.overlay import draw_strip
 from inspection.verdicts import Verdict
@@ -75,7 +76,10 @@ class Witness:
         kind = ("review",) if blind else ()
         folder = self._workspace.evidence.joinpath(verdict.product, verdict.view, self._batch, *kind)
         golden = self._inspector.first_golden
-        strip = draw_strip(golden, frame.image, verdict.judgement, part_id=frame.part_id, blind=blind)
+        if blind:
+            strip = draw_blind(golden, frame.image, verdict.judgement)
+        else:
+            strip = draw_strip(golden, frame.image, verdict.judgement, part_id=frame.part_id)
         return write_evidence(folder, frame.frame, strip).relative_to(self._workspace.home)
 
 
