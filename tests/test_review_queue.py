@@ -156,7 +156,7 @@ def test_nothing_is_lost_while_mlflow_is_away(line, monkeypatch):
 
 @pytest.mark.server
 @pytest.mark.browser
-def test_a_reviewer_clicks_and_the_label_comes_back(line, monkeypatch, tmp_path):
+def test_a_reviewer_clicks_and_the_label_comes_back(line, monkeypatch):
     """Open the queue, see the picture, say Real defect with a comment, submit, next; pull yields exactly that."""
     from playwright.sync_api import sync_playwright
 
@@ -177,8 +177,8 @@ def test_a_reviewer_clicks_and_the_label_comes_back(line, monkeypatch, tmp_path)
             seen = str(picture.get_attribute("src"))
             page.get_by_text("Real defect", exact=True).click()
             page.get_by_placeholder("Rationale").first.fill(COMMENT)
+            page.get_by_role("combobox").last.click()
             page.get_by_text("scratch", exact=True).click()
-            page.screenshot(path=tmp_path / "review.png")
             page.get_by_role("button", name="Submit").click()
             page.wait_for_function("s => !document.querySelector(`img[src='${s}']`)", arg=seen)
             assert "1 of 10 reviewed" in page.inner_text("body")
