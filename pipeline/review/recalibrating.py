@@ -1,0 +1,202 @@
+"""Recalibrate: what reviewers said of past nights becomes the threshold of the nights to come."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from inspection.calibration import Calibration, Policy, Rate, calibrate_scores
+from inspection.calibration.rates import percent
+from inspection.errors import CalibrationError, InsufficientSampleError
+from inspection.verdicts import Verdict
+from pipeline.calibrating import Calibrated, calibration_picture, put_in_force
+from pipeline.calibration_picture import draw_calibration
+from pipeline.opening import open_inspector
+from pipeline.outbox import post
+from pipeline.records import VerdictRecords
+from pipeline.review.items import DEFECT, GOOD
+from pipeline.review.pulling import label_of
+from pipeline.review.sampled_rates import ReviewedPart, rates_at, weighted_parts
+from pipeline.tracking.logs import CalibrationLog, LabelledFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from inspection.calibration import Binding
+    from inspection.inspector import Inspector
+    from pipeline.review.estimates import Estimate
+    from pipeline.review.labels import Label
+    from pipeline.workspace import Workspace
+
+
+def calibrate_reviewed(
+    workspace: Workspace, product: str, view: str, *, policy: Policy, engine: str = "auto"
+) -> Calibrated:
+    """Choose the threshold from reviewed parts of past nights, and make it the one that judges.
+
+    All parts judged with the present encoder, goldens and recipe count, by the similarity on record: those that were
+    reviewed by what was said of them, the others through the reviewed ones that stand for them.
+
+    Raises:
+        NotEnrolledError: the product and view have no goldens.
+        TrackingError: nobody has reviewed a part yet.
+        InsufficientSampleError: too few parts were reviewed to prove the wish.
+        CalibrationError: no reviewed part was judged with the present goldens, or the classes overlap too much.
+    """
+    started = time.monotonic()
+    inspector = open_inspector(workspace, product, view, engine=engine)
+    rows = _rows(workspace, product, view, inspector)
+    labels = _by_frame(rows, label_of(workspace, product, view))
+    rows, waiting = _of_reviewed_nights(rows, labels)
+    first = _first_of_each_frame(rows)
+    parts = [_part(row, labels) for row in first]
+    calibration = replace(choose_from_reviews(parts, policy, inspector.binding), warnings=waiting)
+    picture = _draw(workspace, product, view, parts, calibration)
+    inspector.calibration = calibration
+    bundle = put_in_force(workspace, inspector)
+    seconds = time.monotonic() - started
+    log = CalibrationLog(
+        product=product,
+        view=view,
+        calibration=calibration,
+        goldens=len(inspector.reference_set.goldens),
+        labelled=_files(first, labels),
+        pictures=[picture],
+        bundle=bundle.folder,
+        seconds=seconds,
+    )
+    return Calibrated(
+        calibration=calibration, picture=picture, left_out=(), tracked=post(workspace, log), seconds=seconds
+    )
+
+
+def choose_from_reviews(parts: Sequence[ReviewedPart], policy: Policy, binding: Binding) -> Calibration:
+    """The calibration that reviewed parts give; its rates are those of all judged parts, with exact intervals.
+
+    Raises:
+        InsufficientSampleError: too few parts were reviewed to prove the wish.
+        CalibrationError: no part was reviewed, or the classes overlap too much for the wish.
+    """
+    decided = [part.defective for part in parts if part.defective is not None]
+    if not decided:
+        message = "no part judged with the present encoder, goldens and recipe has a review; judge and review a night"
+        raise CalibrationError(message)
+    weighted = weighted_parts(parts)
+    chosen = calibrate_scores(weighted.good, weighted.defective, policy=policy, binding=binding)
+    overkill, escape = rates_at(chosen.threshold, parts)
+    if policy.max_escape is not None and escape.high > policy.max_escape:
+        message = (
+            f"the review can't prove an escape of at most {percent(policy.max_escape)}: by the parts reviewed so far "
+            f"it may be up to {percent(escape.high)}. Review more of the parts that passed: raise the recipe's "
+            "review.share"
+        )
+        raise InsufficientSampleError(message)
+    good, defective = decided.count(False), decided.count(True)
+    return replace(
+        chosen,
+        good=good,
+        defective=defective,
+        overkill=_rate(overkill, good),
+        escape=_rate(escape, defective) if defective else None,
+        statement=_statement(chosen, parts, overkill, escape),
+        warnings=(),
+    )
+
+
+def _statement(chosen: Calibration, parts: Sequence[ReviewedPart], overkill: Estimate, escape: Estimate) -> str:
+    reviewed = sum(part.defective is not None for part in parts)
+    wish = chosen.statement.split(". ")[0]
+    return (
+        f"{wish}. From {reviewed} reviewed of {len(parts)} judged parts, each standing for those of its kind: "
+        f"overkill {_told(overkill)}, escape {_told(escape)}."
+    )
+
+
+def _told(estimate: Estimate) -> str:
+    middle = "unknown" if estimate.rate is None else percent(estimate.rate)
+    return f"{middle} (95 % interval {percent(estimate.low)} to {percent(estimate.high)})"
+
+
+def _rate(estimate: Estimate, n: int) -> Rate:
+    return Rate(rate=estimate.rate or 0.0, low=estimate.low, high=estimate.high, n=n)
+
+
+def _rows(workspace: Workspace, product: str, view: str, inspector: Inspector) -> list[dict[str, Any]]:
+    """What was judged with the present encoder, goldens and recipe, by whatever threshold, in the order of judging."""
+    with VerdictRecords(workspace.records_url) as records:
+        rows = records.rows(product=product, view=view, order="judged")
+    grounds = asdict(inspector.binding)
+    judged = {Verdict.PASS.value, Verdict.FLAG.value}
+    return [
+        row for row in rows if row["verdict"] in judged and all(row[name] == value for name, value in grounds.items())
+    ]
+
+
+def _by_frame(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> dict[str, Label]:
+    """The labels by the frame's SHA-256: a frame judged again by another threshold keeps what was said of it."""
+    return {row["frame_sha256"]: labels[row["key"]] for row in rows if row["key"] in labels}
+
+
+def _of_reviewed_nights(
+    rows: Sequence[dict[str, Any]], labels: Mapping[str, Label]
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The rows of nights whose flagged parts were all reviewed, and a warning for the others.
+
+    Reviewers begin with the worst, so the flagged parts that were reviewed first are no sample of the others.
+    """
+    flagged: dict[str, list[bool]] = defaultdict(list)
+    reviewed = {row["batch"] for row in rows if row["frame_sha256"] in labels}
+    for row in rows:
+        if row["verdict"] == Verdict.FLAG.value:
+            flagged[row["batch"]].append(row["frame_sha256"] in labels)
+    unfinished = {batch for batch in reviewed if not all(flagged[batch])}
+    if unfinished and unfinished == reviewed:
+        batch = min(unfinished, key=lambda one: flagged[one].count(False))
+        message = f"{flagged[batch].count(False)} of {len(flagged[batch])} flagged parts of batch {batch} wait for "
+        message += "review; reviewers begin with the worst, so finish them before calibrating by them"
+        raise CalibrationError(message)
+    warnings = tuple(
+        f"batch {batch} took no part: not all of its flagged parts are reviewed" for batch in sorted(unfinished)
+    )
+    return [row for row in rows if row["batch"] in reviewed - unfinished], warnings
+
+
+def _first_of_each_frame(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each frame once, as it was first judged: then its chance of being reviewed was the share of its kind."""
+    first: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        first.setdefault(row["frame_sha256"], row)
+    return list(first.values())
+
+
+def _part(row: Mapping[str, Any], labels: Mapping[str, Label]) -> ReviewedPart:
+    label = labels.get(row["frame_sha256"])
+    decided = None if label is None or label.value not in {DEFECT, GOOD} else label.value == DEFECT
+    passed = row["verdict"] == Verdict.PASS.value
+    return ReviewedPart(similarity=float(row["similarity"]), passed=passed, defective=decided)
+
+
+def _files(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> list[LabelledFile]:
+    return [
+        LabelledFile(name=row["frame"], sha256=row["frame_sha256"], label=label.defect_type or label.value)
+        for row in rows
+        if (label := labels.get(row["frame_sha256"])) is not None
+    ]
+
+
+def _draw(
+    workspace: Workspace, product: str, view: str, parts: Sequence[ReviewedPart], calibration: Calibration
+) -> Path:
+    picture = calibration_picture(workspace, product, view, calibration)
+    weighted = weighted_parts(parts)
+    draw_calibration(
+        picture,
+        good=weighted.good,
+        defective=weighted.defective,
+        calibration=calibration,
+        product=f"{product}/{view}, reviewed parts",
+    )
+    return picture

@@ -1,0 +1,124 @@
+"""Overkill and escape of any threshold, from nights of which all flagged parts and a share of the others were reviewed.
+
+The records know the similarity of every part, the reviewers what some of them are. Parts flagged then are reviewed one
+and all, so what a lower threshold would let through is counted; of the parts that passed, those on either side of a
+higher threshold are strata of their own, in which the reviewed ones stand for the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.review.estimates import Estimate, Stratum, defective_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewedPart:
+    """A part that was judged: `defective` is None where no reviewer decided; `passed` is the verdict it had."""
+
+    similarity: float
+    passed: bool
+    defective: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedParts:
+    """Similarities of the parts of one class, each as often as it stands for parts: (N,) float64 in [0, 1]."""
+
+    good: NDArray[np.float64]
+    defective: NDArray[np.float64]
+
+
+def weighted_parts(parts: Sequence[ReviewedPart]) -> WeightedParts:
+    """Every decided part as often as it stands for parts of its stratum, so that shares are those of the whole night.
+
+    A part of a stratum of N of which n are decided stands for N / n parts (Horvitz and Thompson 1952, JASA 47,
+    663-685); whole numbers that add up to N are dealt out, the least similar parts first.
+    """
+    good: list[float] = []
+    defective: list[float] = []
+    for passed in (False, True):
+        stratum = [part for part in parts if part.passed is passed]
+        decided = sorted((part for part in stratum if part.defective is not None), key=lambda part: part.similarity)
+        if not decided:
+            continue
+        edges = np.linspace(0, len(stratum), len(decided) + 1).round().astype(int)
+        for part, times in zip(decided, np.diff(edges), strict=True):
+            (defective if part.defective else good).extend([part.similarity] * int(times))
+    return WeightedParts(good=np.array(good, dtype=np.float64), defective=np.array(defective, dtype=np.float64))
+
+
+def rates_at(threshold: float, parts: Sequence[ReviewedPart]) -> tuple[Estimate, Estimate]:
+    """Overkill and escape at `threshold`, each with its 95 % interval.
+
+    The parts fall into four strata: flagged or passed then, below or above `threshold` now. Each has the exact interval
+    of its number of defective parts (one that is reviewed whole has none), at a confidence that the open ones share
+    (Bonferroni); both rates rise and fall monotonously with each number, so their ends are rates at the ends.
+    """
+    flagged_now = [
+        _stratum([part for part in parts if part.passed is passed and part.similarity < threshold])
+        for passed in (False, True)
+    ]
+    passing_now = [
+        _stratum([part for part in parts if part.passed is passed and part.similarity >= threshold])
+        for passed in (False, True)
+    ]
+    uncertain = sum(one.reviewed < one.parts for one in (*flagged_now, *passing_now))
+    confidence = 1 - (1 - _CONFIDENCE) / max(uncertain, 1)
+    caught, missed = (_total(strata, confidence) for strata in (flagged_now, passing_now))
+    below, above = (sum(stratum.parts for stratum in strata) for strata in (flagged_now, passing_now))
+    overkill = _rate(below - caught.middle, above - missed.middle)
+    escape = _rate(missed.middle, caught.middle)
+    return (
+        Estimate(
+            rate=overkill,
+            low=_rate(below - caught.high, above - missed.low) or 0.0,
+            high=_or_one(_rate(below - caught.low, above - missed.high)),
+        ),
+        Estimate(
+            rate=escape,
+            low=_rate(missed.low, caught.high) or 0.0,
+            high=_or_one(_rate(missed.high, caught.low)),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Number:
+    """A number of defective parts: the one thought likeliest, and its ends."""
+
+    low: int
+    middle: float
+    high: int
+
+
+def _stratum(parts: Sequence[ReviewedPart]) -> Stratum:
+    decided = [part.defective for part in parts if part.defective is not None]
+    return Stratum(parts=len(parts), reviewed=len(decided), defective=sum(decided))
+
+
+def _total(strata: Sequence[Stratum], confidence: float) -> _Number:
+    intervals = [
+        (one.defective,) * 2 if one.reviewed == one.parts else defective_interval(one, confidence) for one in strata
+    ]
+    middle = sum(one.defective * one.parts / one.reviewed for one in strata if one.reviewed)
+    return _Number(low=sum(low for low, _ in intervals), middle=middle, high=sum(high for _, high in intervals))
+
+
+def _rate(part: float, rest: float) -> float | None:
+    return part / (part + rest) if part + rest else None
+
+
+def _or_one(rate: float | None) -> float:
+    """Where nothing is known, all is possible."""
+    return 1.0 if rate is None else rate
