@@ -41,14 +41,16 @@ def deployments():
 def test_every_deployment_asks_for_parameters_the_flow_has(deployments):
     """A misspelt parameter would be found at two in the morning otherwise."""
     from flows.nightly import nightly_inspection
+    from flows.reviewing import exchange_reviews
     from flows.training import train_network
 
     flows = {
         "flows/nightly.py:nightly_inspection": nightly_inspection,
+        "flows/reviewing.py:exchange_reviews": exchange_reviews,
         "flows/training.py:train_network": train_network,
     }
     for deployment in deployments:
-        inspect.signature(flows[deployment["entrypoint"]].fn).bind(**deployment["parameters"])
+        inspect.signature(flows[deployment["entrypoint"]].fn).bind(**deployment.get("parameters", {}))
 
 
 def test_nights_are_scheduled_and_all_run_on_the_gpu_queue(deployments):
@@ -57,11 +59,12 @@ def test_nights_are_scheduled_and_all_run_on_the_gpu_queue(deployments):
 
     for deployment in deployments:
         assert deployment["work_pool"] == {"name": "gpu-pool", "work_queue_name": "gpu"}
-        if "nightly" not in deployment["tags"]:
+        if "training" in deployment["tags"]:
             assert "schedules" not in deployment
             continue
         (schedule,) = deployment["schedules"]
-        assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron == "0 2 * * *"
+        due = CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron
+        assert due == ("0 2 * * *" if "nightly" in deployment["tags"] else "20 * * * *")
 
 
 def test_file_names_no_folder_of_this_machine():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from flows.commands import options, terminal
 
@@ -134,3 +136,72 @@ def _cells(night: QueueStatus) -> tuple[str, ...]:
 def _told(estimate: Estimate) -> str:
     middle = "?" if estimate.rate is None else f"{100 * estimate.rate:.1f} %"
     return f"{middle} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    product: options.Product,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new or empty folder.")],
+    view: options.View = "default",
+    as_json: options.Json = False,
+    home: options.Home = None,
+    references: options.References = None,
+) -> None:
+    """Write the reviewed parts as a labelled set: good/* and a folder for each type of defect."""
+    from pipeline.review.exporting import export_labelled  # noqa: PLC0415 - SQLAlchemy takes long to import
+
+    done = export_labelled(options.workspace_of(context, home, references), product, view, to)
+    if as_json:
+        terminal.print_json({**asdict(done), "folder": str(done.folder)})
+        return
+    terminal.facts({name: f"{count} parts" for name, count in sorted(done.counts.items())})
+    if done.disputed or done.lost:
+        terminal.warn(f"left out: {done.disputed} disputed, {done.lost} whose frame is gone")
+    terminal.suggest(f"goldentwin train {product} --labelled {to}", "a network that learns from them")
+
+
+@app.command()
+def goldens(
+    context: typer.Context,
+    product: options.Product,
+    *,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Enrol them; without it they are only listed, to be looked at.")
+    ] = False,
+    most: Annotated[int, typer.Option(min=1, max=100, help="At most so many.")] = 5,
+    by: options.By = None,
+    view: options.View = "default",
+    as_json: options.Json = False,
+    home: options.Home = None,
+    references: options.References = None,
+) -> None:
+    """Propose false alarms as new goldens: flagged parts that all reviewers called good, the least similar first.
+
+    A person looks at the pictures and confirms; the goldens then are a new version, which must be calibrated.
+    """
+    from pipeline.review.exporting import propose_goldens  # noqa: PLC0415 - SQLAlchemy takes long to import
+
+    workspace = options.workspace_of(context, home, references)
+    found = propose_goldens(workspace, product, view, most=most)
+    if confirm and found:
+        from pipeline.enrolling import enrol_product  # noqa: PLC0415 - torch takes seconds to import
+
+        files = [one.frame_file for one in found]
+        enrol_product(workspace, product, view, files=files, added_by=options.approver(by), add=True)
+    if as_json:
+        rows = [{**asdict(one), "frame_file": str(one.frame_file)} for one in found]
+        terminal.print_json({"proposed": rows, "enrolled": confirm and bool(found)})
+        return
+    if not found:
+        terminal.say("no flagged part was called good by all its reviewers")
+        return
+    table = terminal.plain_table("part", "similarity", "reviewed by", "picture", right=("similarity",))
+    for one in found:
+        table.add_row(Text(one.part_id), f"{one.similarity:.3f}", ", ".join(one.reviewers), Text(str(one.frame_file)))
+    terminal.console().print(table)
+    if confirm:
+        terminal.suggest(f"goldentwin calibrate {product} --labelled DIR", "the goldens changed: calibrate anew")
+    else:
+        terminal.suggest(f"goldentwin review goldens {product} --confirm", "when they are good parts, well taken")
