@@ -93,19 +93,29 @@ def keep_baseline(
     workspace: Workspace, inspector: Inspector, calibration: Calibration, scored: Sequence[Scored]
 ) -> Path | None:
     """Keep the figures of the good parts beside the calibration; None where there are too few to watch by."""
-    size = inspector.first_golden.shape[:2]
-    good = [one for one in scored if not one.labelled.defective and one.similarity is not None]
+    rows = []
+    for one in scored:
+        judgement = one.verdict.judgement
+        if not one.labelled.defective and one.similarity is not None:
+            matrix = None if judgement.matrix is None else judgement.matrix.tolist()
+            values = {"similarity": one.similarity, "brightness": judgement.brightness, "focus": judgement.focus}
+            rows.append({**values, "matrix": matrix})
+    return keep_baseline_of(workspace, inspector, calibration, rows)
+
+
+def keep_baseline_of(
+    workspace: Workspace, inspector: Inspector, calibration: Calibration, good: Sequence[Mapping[str, Any]]
+) -> Path | None:
+    """The same from the recorded rows of good parts."""
     if len(good) < FEWEST:
         return None
-    frames = []
-    for one in good:
-        judgement = one.verdict.judgement
-        matrix = None if judgement.matrix is None else judgement.matrix.tolist()
-        values = {"similarity": one.similarity, "brightness": judgement.brightness, "focus": judgement.focus}
-        frames.append(figures_of({**values, "matrix": matrix}, size))
-    below = sum(float(one.similarity or 0.0) < calibration.threshold for one in good)
+    size = (int(inspector.first_golden.shape[0]), int(inspector.first_golden.shape[1]))
+    below = sum(row["similarity"] < calibration.threshold for row in good)
     baseline = Baseline(
-        calibration=calibration.digest, golden_size=size, overkill=below / len(good), frames=tuple(frames)
+        calibration=calibration.digest,
+        golden_size=size,
+        overkill=below / len(good),
+        frames=tuple(figures_of(row, size) for row in good),
     )
     found = inspector.reference_set
     path = _path(workspace, found.product, found.view, calibration.digest)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from inspection.durable import write_text
 from inspection.errors import EvaluationError, NotEnrolledError
 from inspection.reference_set import load_reference_set
 from pipeline.records import VerdictRecords
 from pipeline.watch.drift import Night, watch_frames
 from pipeline.watch.figures import figures_of, read_baseline
+from pipeline.watch.hold import hold_pass
 from pipeline.watch.page import write_page
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
     """Hold a batch (by default the latest) against the parts of the calibration that judged it, and draw the charts.
 
     Where the recipe's `watch.holds_pass` is set and something changed, no part passes automatically any more until the
-    view is calibrated anew (`pipeline.watch.hold`).
+    view is calibrated anew (see `hold_pass`).
 
     Raises:
         EvaluationError: no such batch was judged.
@@ -83,27 +82,6 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
         page=page,
         picture=picture,
     )
-
-
-def hold_pass(workspace: Workspace, product: str, view: str, *, calibration: str, reason: str) -> None:
-    """From now on no part of the view passes automatically, while this calibration is in force."""
-    text = json.dumps({"calibration": calibration, "reason": reason}, indent=2) + "\n"
-    write_text(_hold_file(workspace, product, view), text)
-
-
-def read_hold(workspace: Workspace, product: str, view: str, calibration: str | None) -> str | None:
-    """Why no part of the view passes automatically; None where parts do, as after a new calibration."""
-    try:
-        hold = json.loads(_hold_file(workspace, product, view).read_text(encoding="utf-8"))
-        return str(hold["reason"]) if hold["calibration"] == calibration else None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"the hold in {_hold_file(workspace, product, view)} can't be read ({error})"  # never PASS by mistake
-
-
-def _hold_file(workspace: Workspace, product: str, view: str) -> Path:
-    return workspace.home / "holds" / product / f"{view}.json"
 
 
 def _holds(workspace: Workspace, product: str, view: str) -> bool:
