@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.events import emit_event
 
 from flows.night_page import headline, night_page
 from pipeline.batch import BatchPlan, BatchSummary
@@ -38,6 +39,26 @@ class NightProgress:
         with prefect_may_fail("the progress bar stops here"):
             update_progress_artifact(artifact_id=bar, progress=round(100 * done / self._portions, 1))
             self._bar = bar
+
+
+def tell_drift(summary: BatchSummary) -> None:
+    """Emit the event `goldentwin.drift` where the line has changed, for automations to act on."""
+    watched = summary.watched
+    if watched is None or not watched.alarms:
+        return
+    with prefect_may_fail("no event tells of the drift"):
+        emit_event(
+            event="goldentwin.drift",
+            resource={
+                "prefect.resource.id": f"goldentwin.line.{summary.product}.{summary.view}",
+                "prefect.resource.name": f"{summary.product}/{summary.view}",
+            },
+            payload={
+                "batch": summary.batch,
+                "headline": watched.headline,
+                "causes": [alarm.cause.value for alarm in watched.alarms],
+            },
+        )
 
 
 def publish_night(summary: BatchSummary) -> None:

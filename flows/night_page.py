@@ -27,6 +27,7 @@ def night_page(summary: BatchSummary) -> str:
     parts = [
         f"# {_plain(summary.product)}/{_plain(summary.view)}: {_title(summary)}",
         *_warning(summary),
+        *_watched(summary),
         "\n".join(_verdict_table(summary)),
         "\n".join(_ground_table(summary)),
         *_queues(summary),
@@ -70,6 +71,12 @@ def _ground_table(summary: BatchSummary) -> Iterator[str]:
     yield f"| recipe | `{grounds.recipe}` |"
     yield f"| calibration | {f'`{grounds.calibration}`' if grounds.calibration else 'none'} |"
     yield f"| MLflow | {'logged' if summary.tracked else 'not told yet: the next run delivers it'} |"
+
+
+def _watched(summary: BatchSummary) -> Iterator[str]:
+    if summary.watched is not None:
+        alarm = "> **The line has changed.** " if summary.watched.alarms else ""
+        yield f"{alarm}{_plain(summary.watched.headline)}"
 
 
 def _queues(summary: BatchSummary) -> Iterator[str]:

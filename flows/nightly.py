@@ -14,7 +14,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
-from flows.artifacts import NightProgress, prefect_may_fail, publish_night
+from flows.artifacts import NightProgress, prefect_may_fail, publish_night, tell_drift
 from flows.killed_runs import take_over_killed_runs
 from flows.night import Night
 from flows.night_page import headline
@@ -84,6 +84,7 @@ def nightly_inspection(  # noqa: PLR0913 - a flow's parameters are its form in t
         report_progress(number, len(plan.chunks))
     summary = summarise_night(_unvisited(plan), time.monotonic() - started)
     publish_night(summary)
+    tell_drift(summary)
     return Completed(message=headline(summary), data=summary)
 
 

@@ -55,3 +55,7 @@ class RecordsError(GoldentwinError):
 
 class TrackingError(GoldentwinError):
     """MLflow can't be reached or refuses what is asked of it."""
+
+
+class PromotionError(GoldentwinError):
+    """There is no challenger to promote, or no champion to go back to."""

@@ -55,7 +55,7 @@ class NewGolden:
 class Change:
     """One entry of a view's history: which version became current, when (ISO 8601, UTC), by whom and by what.
 
-    `action` is "enrol" or "restore".
+    `action` is "enrol", "restore", "promote" or "rollback".
     """
 
     version: int
@@ -87,7 +87,7 @@ def store_version(  # noqa: PLR0913 - what a version consists of, by name
         ReferenceSetError: a name can't be used, a picture changed meanwhile, or another process kept the lock.
     """
     folder = view_folder(references, product, view)
-    with _lock(folder):
+    with store_lock(folder):
         old = _current_goldens(references, product, view, needed=add)
         goldens = _merged(old if add else (), pictures, added_by)
         for picture in pictures:
@@ -95,12 +95,12 @@ def store_version(  # noqa: PLR0913 - what a version consists of, by name
         created = [golden.sha256 for golden in goldens] != [golden.sha256 for golden in old]
         number = max(list_versions(references, product, view), default=0) + 1
         if created:
-            _write_json(version_file(folder, number), _manifest(product, view, number, goldens, added_by))
+            write_json(version_file(folder, number), manifest_of(product, view, number, goldens, added_by))
         if roi is not None:
             write_bytes(folder / ROI_FILE, roi)
         write_bytes(folder / "recipe.json", recipe.to_json().encode())
         if created:
-            _make_current(folder, version=number, by=added_by, action="enrol")
+            make_current(folder, version=number, by=added_by, action="enrol")
     return load_reference_set(references, product, view), created
 
 
@@ -112,8 +112,8 @@ def restore_version(references: Path, product: str, view: str, version: int, by:
         ReferenceSetError: no such version, or one of its files is missing or was altered.
     """
     found = load_reference_set(references, product, view, version)
-    with _lock(found.folder):
-        _make_current(found.folder, version=version, by=by, action="restore")
+    with store_lock(found.folder):
+        make_current(found.folder, version=version, by=by, action="restore")
     return found
 
 
@@ -176,7 +176,8 @@ def _copy(picture: NewGolden, folder: Path) -> None:
     write_bytes(target, data)
 
 
-def _manifest(product: str, view: str, version: int, goldens: Sequence[Golden], by: str) -> dict[str, Any]:
+def manifest_of(product: str, view: str, version: int, goldens: Sequence[Golden], by: str) -> dict[str, Any]:
+    """What a version's file says."""
     return {
         "product": product,
         "view": view,
@@ -187,22 +188,29 @@ def _manifest(product: str, view: str, version: int, goldens: Sequence[Golden], 
     }
 
 
-def _make_current(folder: Path, *, version: int, by: str, action: str) -> None:
+def make_current(folder: Path, *, version: int, by: str, action: str) -> None:
+    """Name the version that is current from now on, and note in the history who did; the caller holds the lock."""
     path = folder / "current.json"
     try:
         past = list(read_json(path).get("history", [])) if path.is_file() else []
     except ReferenceSetError:
         past = []  # a damaged file is replaced
     change = Change(version=version, at=_now(), by=by, action=action)
-    _write_json(path, {"version": version, "history": [*past, asdict(change)]})
+    write_json(path, {"version": version, "history": [*past, asdict(change)]})
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """A JSON file that appears whole or not at all."""
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def store_lock(folder: Path) -> Iterator[None]:
+    """Held by one writer of a view's folder at a time.
+
+    Raises:
+        ReferenceSetError: another process kept it for too long.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         deadline = time.monotonic() + LOCK_SECONDS

@@ -10,14 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
-from inspection.durable import write_bytes
-from inspection.errors import CalibrationError, UnreadableImageError
-from inspection.overlay import contact_sheet
+from inspection.errors import CalibrationError, GoldentwinError, UnreadableImageError
 from inspection.recipe import digest_of
 from inspection.verdicts import Provenance, Verdict
+from pipeline.flagged_sheet import draw_contact_sheet
 from pipeline.inspecting import inspect_frames
 from pipeline.open_batches import close_batch, open_batch
 from pipeline.opening import keep_inspector
@@ -26,19 +22,20 @@ from pipeline.reading import FrameFile, list_frames, read_bytes
 from pipeline.records import ReviewRecords, VerdictRecords
 from pipeline.review.choosing import Witness, witnessed
 from pipeline.review.pushing import push_reviews
+from pipeline.shadow import shadow_chunk
+from pipeline.shadow_report import shadow_report
 from pipeline.tracking.batch_log import BatchLog
+from pipeline.watch.watching import watch_batch
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from inspection.inspector import Inspector
     from pipeline.frames import FrameVerdict
+    from pipeline.watch.watching import Watched
 
 logger = logging.getLogger(__name__)
-ON_CONTACT_SHEET = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +75,8 @@ class BatchSummary:
 
     `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
     frames judged in an earlier batch are in `total` alone. `queues` has the addresses of the review queues that parts
-    were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later.
+    were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later. `watched` says
+    whether the line is still as it was at calibration.
     """
 
     batch: str
@@ -94,6 +92,7 @@ class BatchSummary:
     total: int
     judged: int
     queues: dict[str, str] = field(default_factory=dict)
+    watched: Watched | None = None
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -163,6 +162,7 @@ def judge_chunk(plan: BatchPlan, chunk: Sequence[FrameFile]) -> ChunkResult:
     judged = [_without_pictures(verdict) for verdict in seen]
     with ReviewRecords(plan.workspace.records_url) as reviews:
         reviews.choose(witness.items)  # before the verdicts: what has a verdict is never judged again
+    shadow_chunk(plan.workspace, plan.product, plan.view, plan.engine, plan.batch, chunk, judged)
     with VerdictRecords(plan.workspace.records_url) as records:
         records.add(judged, batch=plan.batch, evidence=witness.evidence)
     counts = dict.fromkeys(Verdict, 0)
@@ -176,7 +176,9 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
     with VerdictRecords(plan.workspace.records_url) as records:
         rows = records.rows(product=plan.product, view=plan.view, batch=plan.batch)
     flagged = [row for row in rows if row["verdict"] == Verdict.FLAG]
-    sheet = _contact_sheet(plan, flagged)
+    sheet = draw_contact_sheet(plan.workspace, plan.product, plan.view, plan.batch, flagged)
+    watched = _watch(plan) if rows else None
+    shadow = shadow_report(plan.workspace, plan.product, plan.view, plan.batch)
     log = BatchLog(
         product=plan.product,
         view=plan.view,
@@ -188,6 +190,11 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         rows=rows,
         evidence_folder=plan.workspace.home,
         contact_sheet=sheet,
+        pictures=[path for path in (watched and watched.picture, watched and watched.page) if path],
+        extra_files=shadow.files if shadow else {},
+        extra_texts=shadow.texts if shadow else {},
+        extra_metrics=shadow.metrics if shadow else {},
+        notes=[watched.headline if watched else "", shadow.description if shadow else ""],
         settings={"frames": plan.source, "engine": plan.engine},
     )
     tracked = post(plan.workspace, log) if rows else False
@@ -205,6 +212,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         provisional=plan.provisional,
         tracked=tracked,
         queues=queues,
+        watched=watched,
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )
@@ -258,21 +266,10 @@ def _push_reviews(plan: BatchPlan) -> dict[str, str]:
         return {}
 
 
-def _contact_sheet(plan: BatchPlan, flagged: Sequence[dict[str, Any]]) -> Path | None:
-    pictures = [
-        _picture(plan.workspace.home / row["evidence"]) for row in flagged[:ON_CONTACT_SHEET] if row["evidence"]
-    ]
-    shown = [picture for picture in pictures if picture is not None]
-    if not shown:
+def _watch(plan: BatchPlan) -> Watched | None:
+    """Whether the line drifted; a watch that fails holds no night up."""
+    try:
+        return watch_batch(plan.workspace, plan.product, plan.view, plan.batch)
+    except (GoldentwinError, OSError) as error:
+        logger.warning("the night is not watched: %s", error)
         return None
-    title = f"{plan.product}/{plan.view}: {len(flagged)} flagged, least like golden first"
-    sheet = contact_sheet(shown, title=title)
-    path = plan.workspace.reports / plan.product / plan.view / f"batch-{plan.batch}.jpg"
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-    write_bytes(path, encoded.tobytes())
-    return path
-
-
-def _picture(path: Path) -> NDArray[np.uint8] | None:
-    picture = cv2.imread(str(path))
-    return None if picture is None else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from inspection.calibration import Calibration, Policy, calibrate_scores
 from inspection.errors import CalibrationError
-from pipeline.bundle import write_bundle
 from pipeline.calibration_picture import draw_calibration
-from pipeline.champions import keep_champion
-from pipeline.opening import keep_calibration, open_inspector
+from pipeline.keeping import UNKNOWN, keep_judged
+from pipeline.opening import open_inspector
 from pipeline.outbox import post
 from pipeline.scoring import LabelledSet, LeftOut, Scored, not_inspected, open_labelled, score_frames, similarities
 from pipeline.tracking.logs import CalibrationLog
+from pipeline.watch.figures import keep_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from inspection.inspector import Inspector
-    from pipeline.bundle import Bundle
     from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """A calibration that is in force now.
+    """A calibration that is in force now, or that of a `challenger`, which decides nothing.
 
     `picture` shows the sample and the threshold; `left_out` names pictures that took no part; `tracked` tells whether
     MLflow has it already (else it is delivered later).
@@ -39,6 +37,7 @@ class Calibrated:
     left_out: tuple[LeftOut, ...]
     tracked: bool
     seconds: float
+    challenger: bool = False
 
 
 def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by name
@@ -48,12 +47,15 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
     *,
     labelled: Path,
     policy: Policy,
+    challenger: bool = False,
+    by: str = UNKNOWN,
     engine: str = "auto",
     watcher: Callable[[int, int], None] | None = None,
 ) -> Calibrated:
     """Inspect a labelled set, choose the threshold that `policy` wishes, and make it the one that judges.
 
-    The judged model is kept as local champion and, once MLflow has it, as champion of the registry.
+    The judged model is kept as local champion and, once MLflow has it, as champion of the registry. A challenger is
+    kept and registered beside it, and what judges stays as it is.
 
     Args:
         workspace: where everything lies.
@@ -61,6 +63,8 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
         view: the camera position.
         labelled: the folder of the labelled set.
         policy: the wish.
+        challenger: make a challenger, which `pipeline.promoting.promote` may make champion later.
+        by: who does it, for the audit record.
         engine: `auto`, `onnx`, `torch` or `cuda`.
         watcher: told how many pictures of how many are done.
 
@@ -77,7 +81,8 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
     calibration = _choose(scored, sample, policy, inspector)
     picture = _draw(workspace, inspector, scored, calibration)
     inspector.calibration = calibration
-    bundle = _keep(workspace, inspector)
+    kept = keep_judged(workspace, inspector, sample.as_files(), challenger=challenger, by=by)
+    keep_baseline(workspace, inspector, calibration, scored)
     seconds = time.monotonic() - started
     log = CalibrationLog(
         product=product,
@@ -86,7 +91,10 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
         goldens=len(inspector.reference_set.goldens),
         labelled=sample.as_files(),
         pictures=[picture],
-        bundle=bundle.folder,
+        bundle=kept.bundle.folder,
+        make_challenger=challenger,
+        decided_at=kept.row.at,
+        audit=str(kept.row.anchor),
         seconds=seconds,
     )
     return Calibrated(
@@ -95,6 +103,7 @@ def calibrate_product(  # noqa: PLR0913 - what a calibration consists of, by nam
         left_out=(*sample.known, *not_inspected(scored)),
         tracked=post(workspace, log),
         seconds=seconds,
+        challenger=challenger,
     )
 
 
@@ -127,14 +136,3 @@ def _draw(workspace: Workspace, inspector: Inspector, scored: Sequence[Scored], 
         product=f"{product}/{view}",
     )
     return picture
-
-
-def _keep(workspace: Workspace, inspector: Inspector) -> Bundle:
-    """Make the inspector's calibration the current one and the whole the local champion."""
-    reference_set, calibration = inspector.reference_set, inspector.calibration
-    workspace.home.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".bundle-", dir=workspace.home) as folder:
-        bundle = keep_champion(workspace, write_bundle(Path(folder) / "bundle", inspector))
-    if calibration is not None:
-        keep_calibration(workspace, reference_set.product, reference_set.view, calibration)
-    return bundle

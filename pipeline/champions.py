@@ -1,4 +1,8 @@
-"""The last champion of each product and view, kept in the home folder: inspection goes on when MLflow is down."""
+"""Champion and challenger of each product and view, kept in the home folder: work goes on when MLflow is down.
+
+Both lie on a shelf of their own, `<home>/champions/<product>/<view>/` and `<home>/challengers/...`: a folder a bundle,
+named by its digest, and a pointer that names the one that counts. A few older ones stay beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import os
 import shutil
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inspection.errors import CalibrationError, ReferenceSetError
@@ -16,8 +21,82 @@ if TYPE_CHECKING:
 
     from pipeline.workspace import Workspace
 
-POINTER = "champion.json"
 _KEPT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """The folder of one product's and view's bundles in one role, `champion` or `challenger`."""
+
+    folder: Path
+    role: str
+
+    @property
+    def pointer(self) -> Path:
+        """The file that names the bundle that counts."""
+        return self.folder / f"{self.role}.json"
+
+    def put(self, bundle: Path) -> Bundle:
+        """Copy `bundle` onto the shelf without pointing to it; one that lies there whole is not copied again."""
+        target = self.folder / read_bundle(bundle).digest
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not _is_whole(target):
+            _copy(bundle, target)
+        return read_bundle(target)
+
+    def point(self, digest: str) -> None:
+        """Make one that lies here the one that counts, in one step, and forget all but a few of the others."""
+        _point(self.pointer, digest)
+        _forget_old(self.folder, digest)
+
+    def pointed(self) -> str | None:
+        """The digest of the one that counts; None where there is none.
+
+        Raises:
+            ReferenceSetError: the pointer can't be read.
+        """
+        try:
+            digest = str(json.loads(self.pointer.read_text(encoding="utf-8"))["bundle"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            product = self.folder.parent.name
+            message = f"{self.pointer} can't be read ({error}); run `goldentwin calibrate {product}` to make it anew"
+            raise ReferenceSetError(message) from error
+        return os.path.basename(digest)  # noqa: PTH119 - a name, never a way out
+
+    def read(self) -> Bundle | None:
+        """The one that counts, every file held to its hash; None where there is none.
+
+        Raises:
+            ReferenceSetError: it was damaged.
+            CalibrationError: its calibration can't be read.
+        """
+        digest = self.pointed()
+        return None if digest is None else read_bundle(self.folder / digest)
+
+    def find(self, digest: str) -> Bundle | None:
+        """The one with this digest, whether it counts or not; None where it is no longer here, or damaged."""
+        target = self.folder / os.path.basename(digest)  # noqa: PTH119 - a name, never a way out
+        try:
+            found = read_bundle(target) if digest else None
+        except (ReferenceSetError, CalibrationError):
+            return None
+        return found if found is not None and found.digest == digest else None
+
+    def clear(self) -> None:
+        """Point to none any more; the bundles stay."""
+        self.pointer.unlink(missing_ok=True)
+
+
+def champion_shelf(workspace: Workspace, product: str, view: str) -> Shelf:
+    """Where the champions of a product and view lie."""
+    return Shelf(folder=workspace.champions / product / view, role="champion")
+
+
+def challenger_shelf(workspace: Workspace, product: str, view: str) -> Shelf:
+    """Where its challengers lie."""
+    return Shelf(folder=workspace.challengers / product / view, role="challenger")
 
 
 def keep_champion(workspace: Workspace, bundle: Path) -> Bundle:
@@ -34,14 +113,10 @@ def keep_champion(workspace: Workspace, bundle: Path) -> Bundle:
     if source.calibration.provisional:
         message = "a provisional calibration can't be champion; run `goldentwin calibrate PRODUCT --labelled DIR`"
         raise CalibrationError(message)
-    shelf = _shelf(workspace, source.reference_set.product, source.reference_set.view)
-    shelf.mkdir(parents=True, exist_ok=True)
-    target = shelf / source.digest
-    if not _is_whole(target):
-        _copy(bundle, target)
-    _point(shelf, source.digest)
-    _forget_old(shelf, source.digest)
-    return read_bundle(target)
+    shelf = champion_shelf(workspace, source.reference_set.product, source.reference_set.view)
+    kept = shelf.put(bundle)
+    shelf.point(kept.digest)
+    return kept
 
 
 def read_champion(workspace: Workspace, product: str, view: str) -> Bundle | None:
@@ -51,19 +126,17 @@ def read_champion(workspace: Workspace, product: str, view: str) -> Bundle | Non
         ReferenceSetError: it was damaged.
         CalibrationError: its calibration can't be read.
     """
-    pointer = _shelf(workspace, product, view) / POINTER
-    try:
-        digest = str(json.loads(pointer.read_text(encoding="utf-8"))["bundle"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{pointer} can't be read ({error}); run `goldentwin calibrate {product}` to make it anew"
-        raise ReferenceSetError(message) from error
-    return read_bundle(pointer.with_name(os.path.basename(digest)))  # noqa: PTH119 - a name, never a way out
+    return champion_shelf(workspace, product, view).read()
 
 
-def _shelf(workspace: Workspace, product: str, view: str) -> Path:
-    return workspace.champions / product / view
+def read_challenger(workspace: Workspace, product: str, view: str) -> Bundle | None:
+    """The local challenger, every file held to its hash; None where there is none.
+
+    Raises:
+        ReferenceSetError: it was damaged.
+        CalibrationError: its calibration can't be read.
+    """
+    return challenger_shelf(workspace, product, view).read()
 
 
 def _is_whole(target: Path) -> bool:
@@ -84,16 +157,16 @@ def _copy(bundle: Path, target: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _point(shelf: Path, digest: str) -> None:
-    temporary = shelf / f".{uuid.uuid4().hex}"
+def _point(pointer: Path, digest: str) -> None:
+    temporary = pointer.with_name(f".{uuid.uuid4().hex}")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump({"bundle": digest}, file)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(shelf / POINTER)
+    temporary.replace(pointer)
 
 
-def _forget_old(shelf: Path, digest: str) -> None:
-    others = [path for path in shelf.iterdir() if path.is_dir() and path.name != digest]
+def _forget_old(folder: Path, digest: str) -> None:
+    others = [path for path in folder.iterdir() if path.is_dir() and path.name != digest]
     for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)

@@ -9,9 +9,10 @@ from inspection.audit import Finding, odd_findings
 from inspection.calibration import Calibration, provisional_calibration
 from inspection.errors import CalibrationError
 from inspection.recipe import Recipe, RegistrationMethod
-from inspection.reference_set import view_folder
+from inspection.reference_set import load_reference_set, view_folder
 from inspection.reference_store import restore_version
 from pipeline.enrolment import EnrolmentReport, enrol_goldens
+from pipeline.keeping import open_audit
 from pipeline.opening import keep_calibration, open_inspector
 from pipeline.outbox import post
 from pipeline.tracking.logs import CalibrationLog
@@ -84,7 +85,12 @@ def restore_goldens(workspace: Workspace, product: str, view: str, version: int,
     Raises:
         NotEnrolledError: the product and view have no reference set.
         ReferenceSetError: no such version, or one of its files is missing or was altered.
+        RecordsError: it can't be put on record; nothing has changed then.
     """
+    stored = load_reference_set(workspace.references, product, view, version)
+    with open_audit(workspace) as audit:  # first: what is not on record does not happen
+        evidence = {"version": version, "reference_set": stored.digest}
+        audit.append(who=by, action="restore", product=product, view=view, evidence=evidence)
     reference_set = restore_version(workspace.references, product, view, version, by)
     report = EnrolmentReport(reference_set=reference_set, created=False, findings=())
     calibration = settle_calibration(workspace, open_inspector(workspace, product, view))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -15,12 +16,15 @@ from inspection.inspector import Inspector
 from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set
 from pipeline.champions import read_champion
+from pipeline.watch.hold import read_hold
 
 if TYPE_CHECKING:
+    from inspection.calibration import Binding
     from inspection.reference_set import ReferenceSet
     from pipeline.workspace import Workspace
 
 CURRENT = "current.json"
+BOUND = "bound"
 _one_at_a_time = Lock()
 
 
@@ -42,9 +46,10 @@ def open_inspector(workspace: Workspace, product: str, view: str = "default", *,
             raise
         return champion.open(cache=workspace.cache, engine=engine)
     inspector = Inspector(reference_set, cache=workspace.cache, engine=engine)
-    calibration = read_calibration(workspace, product, view)
+    calibration = bound_calibration(workspace, product, view, inspector.binding)
     if calibration is not None and _is_bound(calibration, inspector):
         inspector.calibration = calibration
+        inspector.hold = read_hold(workspace, product, view, calibration.digest)
     return inspector
 
 
@@ -67,29 +72,54 @@ def provisionally_calibrated(inspector: Inspector) -> Inspector:
 
 
 def read_calibration(workspace: Workspace, product: str, view: str) -> Calibration | None:
-    """The current calibration; None where none was made yet.
+    """The calibration that was kept last; None where none was made yet.
+
+    Raises:
+        CalibrationError: it can't be read.
+    """
+    return _pointed_to(workspace.calibrations / product / view / CURRENT)
+
+
+def bound_calibration(workspace: Workspace, product: str, view: str, binding: Binding) -> Calibration | None:
+    """The calibration kept last for this encoder, these goldens and this recipe, else the last one of all.
+
+    So goldens that are tried in another folder of references, with the same home, leave the line's calibration alone.
 
     Raises:
         CalibrationError: it can't be read.
     """
     folder = workspace.calibrations / product / view
+    last = _pointed_to(folder / CURRENT)
+    if last is not None and last.binding == binding:
+        return last
+    return _pointed_to(_pointer_of(folder, binding)) or last
+
+
+def keep_calibration(workspace: Workspace, product: str, view: str, calibration: Calibration) -> Path:
+    """Write a calibration and make it the current one of what it is bound to; older ones stay beside it."""
+    folder = workspace.calibrations / product / view
+    path = folder / f"{calibration.digest}.json"
+    pointer = json.dumps({"calibration": calibration.digest}) + "\n"
+    write_text(path, calibration.to_json())
+    write_text(_pointer_of(folder, calibration.binding), pointer)
+    write_text(folder / CURRENT, pointer)
+    return path
+
+
+def _pointer_of(folder: Path, binding: Binding) -> Path:
+    return folder / BOUND / f"{digest_of(asdict(binding))}.json"
+
+
+def _pointed_to(pointer: Path) -> Calibration | None:
+    folder = pointer.parent if pointer.name == CURRENT else pointer.parent.parent
     try:
-        digest = str(json.loads((folder / CURRENT).read_text(encoding="utf-8"))["calibration"])
+        digest = str(json.loads(pointer.read_text(encoding="utf-8"))["calibration"])
         return Calibration.from_json((folder / f"{digest}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{folder / CURRENT} can't be read ({error}); run `goldentwin calibrate {product}` to make it anew"
+        message = f"{pointer} can't be read ({error}); run `goldentwin calibrate {folder.parent.name}` to make it anew"
         raise CalibrationError(message) from error
-
-
-def keep_calibration(workspace: Workspace, product: str, view: str, calibration: Calibration) -> Path:
-    """Write a calibration and make it the current one; older ones stay beside it."""
-    folder = workspace.calibrations / product / view
-    path = folder / f"{calibration.digest}.json"
-    write_text(path, calibration.to_json())
-    write_text(folder / CURRENT, json.dumps({"calibration": calibration.digest}) + "\n")
-    return path
 
 
 def _enrolled(workspace: Workspace, product: str, view: str) -> ReferenceSet:
@@ -116,6 +146,7 @@ def _state_of(workspace: Workspace, product: str, view: str) -> str:
         champion = read_champion(workspace, product, view)
         return f"champion {champion.digest}" if champion else ""
     calibration = read_calibration(workspace, product, view)
+    pointers = sorted((workspace.calibrations / product / view / BOUND).glob("*.json"))
     weights = reference_set.recipe.encoder.weights
     return digest_of(
         [
@@ -123,6 +154,8 @@ def _state_of(workspace: Workspace, product: str, view: str) -> str:
             reference_set.recipe.digest,
             weights and [weights, _stamp(Path(weights))],
             calibration and calibration.digest,
+            calibration and read_hold(workspace, product, view, calibration.digest),
+            [(pointer.name, pointer.read_text(encoding="utf-8")) for pointer in pointers],
         ]
     )
 

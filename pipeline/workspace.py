@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,18 @@ class Workspace:
     def champions(self) -> Path:
         """The last champion of each product and view, kept locally for when MLflow is down."""
         return self.home / "champions"
+
+    @property
+    def challengers(self) -> Path:
+        """Challengers, kept locally: they judge beside the champion and decide nothing."""
+        return self.home / "challengers"
+
+    @property
+    def audit_anchor(self) -> Path:
+        """The number and hash of the newest audit row that this home wrote; a file for each database."""
+        address = os.environ.get("GOLDENTWIN_DATABASE_URL")
+        name = hashlib.sha256(address.rsplit("@", 1)[-1].encode()).hexdigest()[:12] if address else "own"
+        return self.home / "audit" / f"{name}.json"
 
     @property
     def outbox(self) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import timm
-from drawn_line import enrol
+from drawn_line import PLATES, calibrated, enrol
 from drawn_night import PRODUCT, draw_part
 from safetensors.torch import save_file
 
@@ -24,7 +24,8 @@ from inspection.verdicts import Verdict
 from pipeline import opening
 from pipeline.bundle import write_bundle
 from pipeline.champions import keep_champion
-from pipeline.opening import CURRENT, keep_calibration, keep_inspector, open_inspector, read_calibration
+from pipeline.opening import BOUND, CURRENT, keep_calibration, keep_inspector, open_inspector, read_calibration
+from pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -89,8 +90,20 @@ def test_calibrations_are_kept(line):
     path = keep_calibration(line, PRODUCT, "default", newer)
     assert read_calibration(line, PRODUCT, "default") == newer
     assert path.is_file()
-    assert {file.name for file in folder.iterdir()} == {CURRENT, f"{older.digest}.json", f"{newer.digest}.json"}
+    documents = {CURRENT, f"{older.digest}.json", f"{newer.digest}.json"}
+    assert {file.name for file in folder.rglob("*") if file.parent.name != BOUND} == {BOUND, *documents}
     assert json.loads((folder / CURRENT).read_text()) == {"calibration": newer.digest}
+
+
+def test_goldens_tried_in_another_folder_leave_the_line_calibrated(line, tmp_path):
+    """The last calibration of all is bound to the tried goldens, and the line still judges by its own."""
+    before = open_inspector(line, PRODUCT, engine="onnx").calibration
+    tried = Workspace(home=line.home, references=tmp_path / "tried")
+    enrol(tried, PRODUCT, [draw_part(7)], PLATES)
+    calibrated(tried, PRODUCT)
+    assert read_calibration(line, PRODUCT, "default") != before
+    assert open_inspector(line, PRODUCT, engine="onnx").calibration == before
+    assert kept(line).calibration == before
 
 
 @pytest.fixture

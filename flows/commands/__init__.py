@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from flows.commands import (
+    audit,
     batch,
     calibrate,
     deliver,
@@ -19,11 +20,13 @@ from flows.commands import (
     evaluate,
     inspecting,
     options,
+    promote,
     records,
     review,
     train,
     ui,
     versions,
+    watch,
 )
 from flows.commands.terminal import console
 from inspection.errors import GoldentwinError
@@ -46,6 +49,10 @@ app.command()(evaluate.evaluate)
 app.command()(batch.batch)
 app.command()(versions.versions)
 app.command()(versions.restore)
+app.command()(promote.promote)
+app.command()(promote.rollback)
+app.command()(audit.audit)
+app.command()(watch.watch)
 app.add_typer(review.app, name="review")
 app.command()(records.export)
 app.command()(deliver.deliver)

@@ -78,6 +78,7 @@ def summary_json(summary: BatchSummary) -> dict[str, Any]:
         "contact_sheet": str(summary.contact_sheet) if summary.contact_sheet else None,
         "mlflow": summary.tracked,
         "review": summary.queues,
+        "watch": summary.watched.headline if summary.watched else None,
         "provenance": asdict(summary.provenance),
     }
 
@@ -126,9 +127,18 @@ def _places(workspace: Workspace, summary: BatchSummary) -> dict[str, str | Text
         "judged now": f"{summary.judged} of {summary.total} frames in {summary.seconds:.1f} s{speed}",
         "judged by": threshold,
         "contact sheet": str(summary.contact_sheet or "nothing flagged"),
+        "the line": _line(summary),
         "records": _without_password(workspace.records_url),
         "MLflow": "logged" if summary.tracked else "not reached; kept and delivered later",
     }
+
+
+def _line(summary: BatchSummary) -> str | Text:
+    """Whether it drifted since the calibration."""
+    watched = summary.watched
+    if watched is None:
+        return "not watched"
+    return Text(watched.headline, style="bold red" if watched.alarms else "")
 
 
 def _without_password(url: str) -> str:

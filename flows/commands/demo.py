@@ -129,7 +129,8 @@ def _calibrate(workspace: Workspace, line: LineFiles) -> tuple[Calibration, Path
     if known is not None and not known.provisional:
         return known, calibration_picture(workspace, PRODUCT, VIEW, known)
     policy = Policy(max_overkill=MAX_OVERKILL)
-    done = calibrate_product(workspace, PRODUCT, VIEW, labelled=line.labelled, policy=policy)
+    who = options.approver(None)
+    done = calibrate_product(workspace, PRODUCT, VIEW, labelled=line.labelled, policy=policy, by=who)
     return done.calibration, done.picture
 
 

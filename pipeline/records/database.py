@@ -83,6 +83,16 @@ class Database:
         with self.guard(), self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def writing_alone(self, lock: int) -> Iterator[Connection]:
+        """The same, entered by one process at a time: what is read in it is still so when it is committed.
+
+        SQLite has one writer anyway, from the first statement on here; PostgreSQL locks the number `lock`.
+        """
+        with self.writing() as connection:
+            _lock(connection, lock)
+            yield connection
+
     def insert(self, table: Any) -> Any:
         """The dialect's own INSERT, which both have with ON CONFLICT."""
         return (sqlite if self.engine.dialect.name == "sqlite" else postgresql).insert(table)
@@ -112,8 +122,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             with self.reading() as connection:
                 _switch_to_wal(connection)
-        with self.writing() as connection:
-            _lock_for_creation(connection)
+        with self.writing_alone(_ADVISORY_LOCK) as connection:
             metadata.create_all(connection)
             version = {"name": "schema_version", "value": str(SCHEMA_VERSION)}
             insertion = self.insert(meta).values(version)
@@ -175,8 +184,8 @@ def _switch_to_wal(connection: Connection) -> None:
             return
 
 
-def _lock_for_creation(connection: Connection) -> None:
+def _lock(connection: Connection, number: int) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADVISORY_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

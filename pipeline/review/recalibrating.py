@@ -11,8 +11,9 @@ from inspection.calibration import Calibration, Policy, Rate, calibrate_scores
 from inspection.calibration.rates import percent
 from inspection.errors import CalibrationError, InsufficientSampleError
 from inspection.verdicts import Verdict
-from pipeline.calibrating import Calibrated, calibration_picture, put_in_force
+from pipeline.calibrating import Calibrated, calibration_picture
 from pipeline.calibration_picture import draw_calibration
+from pipeline.keeping import UNKNOWN, keep_judged
 from pipeline.opening import open_inspector
 from pipeline.outbox import post
 from pipeline.records import VerdictRecords
@@ -20,6 +21,7 @@ from pipeline.review.items import DEFECT, GOOD
 from pipeline.review.pulling import label_of
 from pipeline.review.sampled_rates import ReviewedPart, rates_at, weighted_parts
 from pipeline.tracking.logs import CalibrationLog, LabelledFile
+from pipeline.watch.figures import keep_baseline_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +34,17 @@ if TYPE_CHECKING:
     from pipeline.workspace import Workspace
 
 
-def calibrate_reviewed(
-    workspace: Workspace, product: str, view: str, *, policy: Policy, engine: str = "auto"
+def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by name
+    workspace: Workspace,
+    product: str,
+    view: str,
+    *,
+    policy: Policy,
+    challenger: bool = False,
+    by: str = UNKNOWN,
+    engine: str = "auto",
 ) -> Calibrated:
-    """Choose the threshold from reviewed parts of past nights, and make it the one that judges.
+    """Choose the threshold from reviewed parts of past nights, and make it the one that judges, or the challenger.
 
     All parts judged with the present encoder, goldens and recipe count, by the similarity on record: those that were
     reviewed by what was said of them, the others through the reviewed ones that stand for them.
@@ -56,7 +65,8 @@ def calibrate_reviewed(
     calibration = replace(choose_from_reviews(parts, policy, inspector.binding), warnings=waiting)
     picture = _draw(workspace, product, view, parts, calibration)
     inspector.calibration = calibration
-    bundle = put_in_force(workspace, inspector)
+    kept = keep_judged(workspace, inspector, _files(first, labels), challenger=challenger, by=by)
+    keep_baseline_of(workspace, inspector, calibration, _good(first, parts))
     seconds = time.monotonic() - started
     log = CalibrationLog(
         product=product,
@@ -65,11 +75,19 @@ def calibrate_reviewed(
         goldens=len(inspector.reference_set.goldens),
         labelled=_files(first, labels),
         pictures=[picture],
-        bundle=bundle.folder,
+        bundle=kept.bundle.folder,
+        make_challenger=challenger,
+        decided_at=kept.row.at,
+        audit=str(kept.row.anchor),
         seconds=seconds,
     )
     return Calibrated(
-        calibration=calibration, picture=picture, left_out=(), tracked=post(workspace, log), seconds=seconds
+        calibration=calibration,
+        picture=picture,
+        left_out=(),
+        tracked=post(workspace, log),
+        seconds=seconds,
+        challenger=challenger,
     )
 
 
@@ -184,6 +202,15 @@ def _files(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> li
         LabelledFile(name=row["frame"], sha256=row["frame_sha256"], label=label.defect_type or label.value)
         for row in rows
         if (label := labels.get(row["frame_sha256"])) is not None
+    ]
+
+
+def _good(rows: Sequence[dict[str, Any]], parts: Sequence[ReviewedPart]) -> list[dict[str, Any]]:
+    """The parts that passed and are not known to be defective, and those that were flagged by mistake."""
+    return [
+        row
+        for row, part in zip(rows, parts, strict=True)
+        if part.defective is False or (part.passed and part.defective is None)
     ]
 
 

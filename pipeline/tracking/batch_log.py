@@ -34,8 +34,9 @@ class BatchLog:
 
     `rows` are all of its verdict records (`VerdictRecords.rows`), also those judged before a kill. Their `evidence`
     is a path, relative to `evidence_folder` or absolute. `started_at` has a time zone; `seconds` is how long judging
-    took; `settings` is what else is worth knowing (folder of frames, engine). `name` and `description` (Markdown) are
-    made up where they are empty.
+    took; `settings` is what else is worth knowing (folder of frames, engine). `extra_files` and `extra_texts` go to the
+    run by their artifact path, `extra_metrics` to its metrics, and `notes` (Markdown) below its description. `name` and
+    `description` (Markdown) are made up where they are empty.
     """
 
     product: str
@@ -50,6 +51,10 @@ class BatchLog:
     contact_sheet: Path | None = None
     pictures: Sequence[Path] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    extra_files: Mapping[str, Path] = field(default_factory=dict)
+    extra_texts: Mapping[str, str] = field(default_factory=dict)
+    extra_metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     name: str = ""
     description: str = ""
 
@@ -57,26 +62,27 @@ class BatchLog:
         """The MLflow run that shows this batch."""
         rows = sorted(self.rows, key=_worst_first)
         metrics = _metrics(rows, self.seconds)
-        files = self._files(rows)
+        files = {**self._files(rows), **self.extra_files}
         started_at = self.started_at.astimezone(UTC)
-        description = encodable(self.description)
+        description = encodable(self.description) or descriptions.of_batch(metrics, rows, provisional=self.provisional)
+        description = "\n\n".join([description, *filter(None, map(encodable, self.notes))])
         note = RunNote(
             kind="batch",
             key=run_key("batch", self.product, self.view, self.batch, asdict(self.provenance)),
             product=self.product,
             view=self.view,
             name=encodable(self.name) or _night(self.started_at),
-            description=description or descriptions.of_batch(metrics, rows, provisional=self.provisional),
+            description=description,
             created_at=(started_at + timedelta(seconds=self.seconds)).isoformat(),
             started_at=started_at.isoformat(),
             seconds=self.seconds,
             params=params_of({**asdict(self.provenance), "provisional": self.provisional, **self.settings}),
-            metrics=metrics,
+            metrics={**metrics, **self.extra_metrics},
             tags={"goldentwin.batch": encodable(self.batch), "goldentwin.provisional": flag(self.provisional)},
             dataset=_dataset(self.batch, rows),
             picture=next((name for name in files if name.startswith("contact_sheet")), ""),
         )
-        return RunEntry(note=note, files=files, texts={"verdicts.csv": _table(rows)})
+        return RunEntry(note=note, files=files, texts={"verdicts.csv": _table(rows), **self.extra_texts})
 
     def _files(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
         """Pictures by artifact path; a flagged strip's name begins with its similarity: the worst comes first."""

@@ -22,7 +22,9 @@ def of_experiment(product: str, view: str) -> str:
         "| `calibration ...` | how the threshold was chosen, and what the labelled sample proves |\n"
         "| `night ...` / `day ...` | a judged batch: counts, contact sheet, flagged parts (*Artifacts*, `flagged/`) |\n"
         "| `evaluation ...` | figures on a labelled data set |\n"
-        "| `training ...` | a network trained on pairs: curves, and pairs it was validated on |\n\n"
+        "| `training ...` | a network trained on pairs: curves, and pairs it was validated on |\n"
+        "| `promotion ...` | a challenger held to the gates, on the same parts as the champion |\n"
+        "| `rollback ...` | the champion before judges again |\n\n"
         "A part is flagged when its similarity to the goldens (0 to 1, higher is more like golden) lies below the "
         "threshold. The judged model is registered under *Models*; the alias `champion` marks the one that judges."
     )
@@ -74,6 +76,27 @@ def of_evaluation(figures: Mapping[str, Any], counts: Mapping[str, int]) -> str:
     rows = [(name.replace("_", " "), _figure(value)) for name, value in figures.items() if value is not None]
     labelled = ", ".join(f"{count} {label}" for label, count in counts.items())
     return "\n".join(_table([*rows, ("labelled parts", labelled)]))
+
+
+def of_promotion(evidence: Mapping[str, Any], *, passed: bool, by: str) -> str:
+    """Whether the challenger is champion now, and what each gate says."""
+    failed = [gate["name"] for gate in evidence["gates"] if not gate["passed"]]
+    head = "**Passed: the challenger is champion now**" if passed else f"**Refused by: {', '.join(failed)}**"
+    lines = [head, "", f"| gate{_GAP} | | what was found |", "|---|---|---|"]
+    for gate in evidence["gates"]:
+        said = "passed" if gate["passed"] else "**refused**"
+        lines += [f"| {gate['name']}{_GAP} | {said}{_GAP} | {_cell(gate['reason'])} |"]
+    lines += [f"\n> {warning}" for warning in evidence["warnings"]]
+    lines += [
+        "",
+        f"Asked for by {_cell(by)}; challenger `{evidence['bundle']}`, champion before `{evidence['before']}`.",
+    ]
+    return "\n".join(lines)
+
+
+def of_rollback(evidence: Mapping[str, Any], *, by: str) -> str:
+    """Which champion judges again."""
+    return f"**`{evidence['bundle']}` judges again**, instead of `{evidence['before']}`, by {_cell(by)}."
 
 
 def _figure(value: object) -> str:

@@ -41,8 +41,9 @@ class RunNote:
 
     `key` is the same for the same work, so that delivering twice updates one run instead of making two. Times are
     ISO 8601 in UTC; `seconds` is how long the work took. `picture` is the artifact that the run's first page shows.
-    `version_tags` go to the model version, if there is a model. `series` are metrics that a curve is drawn of: lists of
-    (step, value).
+    `version_tags` go to the model version, if there is a model; `make_champion` or `make_challenger` says what becomes
+    of it, decided at `decided_at` (else when it was calibrated): of several champions the one decided last counts.
+    `series` are metrics that a curve is drawn of: lists of (step, value).
     """
 
     kind: str
@@ -60,6 +61,8 @@ class RunNote:
     dataset: DatasetNote | None = None
     has_bundle: bool = False
     make_champion: bool = False
+    make_challenger: bool = False
+    decided_at: str = ""
     picture: str = ""
     version_tags: dict[str, str] = field(default_factory=dict)
     series: dict[str, list[tuple[int, float]]] = field(default_factory=dict)

@@ -17,6 +17,8 @@ from pipeline.tracking import descriptions
 from pipeline.tracking.entry import DatasetNote, RunEntry, RunNote
 from pipeline.tracking.values import before, encodable, flag, local_minute, numbers_of, params_of, run_key
 
+AUDIT_TAG = "goldentwin.audit"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFile:
@@ -33,8 +35,9 @@ class CalibrationLog:
 
     `labelled` is the data it was made from, `pictures` show it (calibration, audit of the goldens), `bundle` is the
     folder of the judged model (`pipeline.bundle.write_bundle`), from which a model version is registered. With
-    `make_champion` that version becomes champion, if it is newer than the one there is; a provisional calibration
-    is never registered.
+    `make_champion` that version becomes champion, unless another was decided on later than `decided_at` (ISO 8601;
+    when it was calibrated, where empty); with `make_challenger` it becomes challenger instead. A provisional
+    calibration is never registered. `audit` is the row of the audit record that tells of it, as its tag has it.
     """
 
     product: str
@@ -45,18 +48,24 @@ class CalibrationLog:
     pictures: Sequence[Path] = ()
     bundle: Path | None = None
     make_champion: bool = True
+    make_challenger: bool = False
+    decided_at: str = ""
+    audit: str = ""
     seconds: float = 0.0
 
     def entry(self) -> RunEntry:
         """The MLflow run that shows this calibration."""
         calibration = self.calibration
-        dataset = _dataset("calibration", self.labelled)
+        dataset = labelled_dataset("calibration", self.labelled)
         bundle = None if calibration.provisional else self.bundle
         provenance = {**asdict(calibration.binding), "calibration": calibration.digest}
         kind = "provisional calibration" if calibration.provisional else "calibration"
+        made = [calibration.digest, dataset.digest]
+        if self.make_challenger:  # a version of its own, also where it is the champion once more
+            kind, made = "challenger's calibration", [*made, "challenger", calibration.created_at]
         note = RunNote(
             kind="calibration",
-            key=run_key("calibration", self.product, self.view, calibration.digest, dataset.digest),
+            key=run_key("calibration", self.product, self.view, *made),
             product=self.product,
             view=self.view,
             name=f"{kind} {local_minute(calibration.created_at)}",
@@ -66,12 +75,14 @@ class CalibrationLog:
             seconds=self.seconds,
             params=params_of({**asdict(calibration.policy), **provenance, "goldens": self.goldens}),
             metrics=_calibration_metrics(calibration),
-            tags={"goldentwin.provisional": flag(calibration.provisional)},
+            tags={"goldentwin.provisional": flag(calibration.provisional), **audit_tag(self.audit)},
             dataset=dataset,
             has_bundle=bundle is not None,
-            make_champion=self.make_champion and bundle is not None,
+            make_champion=self.make_champion and not self.make_challenger and bundle is not None,
+            make_challenger=self.make_challenger and bundle is not None,
+            decided_at=self.decided_at,
             picture=self.pictures[0].name if self.pictures else "",
-            version_tags=_version_tags(provenance, calibration, dataset),
+            version_tags=version_tags(provenance, calibration, dataset.digest),
         )
         texts = {"calibration.json": calibration.to_json(), dataset.table: _labelled_csv(self.labelled)}
         return RunEntry(note=note, files={path.name: path for path in self.pictures}, texts=texts, bundle=bundle)
@@ -92,7 +103,7 @@ class EvaluationLog:
 
     def entry(self) -> RunEntry:
         """The MLflow run that shows this evaluation."""
-        dataset = _dataset("evaluation", self.labelled)
+        dataset = labelled_dataset("evaluation", self.labelled)
         started_at = self.started_at.astimezone(UTC)
         note = RunNote(
             kind="evaluation",
@@ -123,16 +134,23 @@ def _calibration_metrics(calibration: Calibration) -> dict[str, float]:
     }
 
 
-def _dataset(context: str, labelled: Sequence[LabelledFile]) -> DatasetNote:
+def labelled_dataset(context: str, labelled: Sequence[LabelledFile]) -> DatasetNote:
+    """The data set, its digest over names, contents and labels, with the table `labelled.csv`."""
     contents = sorted((file.name, file.sha256, file.label) for file in labelled)
     return DatasetNote(name="labelled parts", digest=digest_of(contents), context=context, table="labelled.csv")
 
 
-def _version_tags(provenance: Mapping[str, str], calibration: Calibration, dataset: DatasetNote) -> dict[str, str]:
+def audit_tag(anchor: str) -> dict[str, str]:
+    """The tag that remembers a row of the audit record outside of its database; none where there is no row."""
+    return {AUDIT_TAG: anchor} if anchor else {}
+
+
+def version_tags(provenance: Mapping[str, Any], calibration: Calibration, data: str) -> dict[str, str]:
+    """What a model version names: encoder, goldens, recipe and calibration by hash, its data by digest."""
     return {
         **provenance,
         "provisional": flag(calibration.provisional),
-        "training_data": dataset.digest,
+        "training_data": data,
         "created_at": calibration.created_at,
         "threshold": f"{calibration.threshold:.6f}",
     }

@@ -1,9 +1,10 @@
-"""The judged model in MLflow's registry: versions made from bundles, and the alias `champion`."""
+"""The judged model in MLflow's registry: versions made from bundles, fetched back again."""
 
 from __future__ import annotations
 
 import tempfile
 import warnings
+from datetime import UTC, datetime
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from inspection.errors import TrackingError
 from inspection.recipe import digest_of
 from pipeline.bundle import Bundle, read_bundle
 from pipeline.champions import keep_champion, read_champion
+from pipeline.tracking.aliases import CHAMPION, challenge, crown, version_at
 from pipeline.tracking.connection import connected
 from pipeline.tracking.entry import BUNDLE_FOLDER, RunNote
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
+    from pipeline.champions import Shelf
     from pipeline.workspace import Workspace
 
-CHAMPION = "champion"
 _MODEL_TAG = "goldentwin.model_id"
 
 
@@ -39,12 +41,17 @@ def registered_name(product: str, view: str) -> str:
 def register_model(client: MlflowClient, run: Run, note: RunNote, folder: Path) -> str:
     """Register the bundle in `folder` as a model version and give its number; the same entry gives the same version.
 
-    With `note.make_champion` it becomes champion, unless the champion there is was calibrated later.
+    A bundle that was registered before keeps its version. With `note.make_champion` or `note.make_challenger` it
+    becomes that, unless another was decided on later.
     """
     name = registered_name(note.product, note.view)
-    found = _version_of(client, name, note.key) or _new_version(client, run, note, folder)
-    if note.make_champion and _is_newer(_champion(client, name), note.version_tags["created_at"]):
-        client.set_registered_model_alias(name, CHAMPION, str(found.version))
+    digest = read_bundle(folder / BUNDLE_FOLDER).digest
+    found = _version_of(client, name, note.key, digest) or _new_version(client, run, note, folder, digest)
+    decided_at = note.decided_at or note.version_tags["created_at"]
+    if note.make_champion:
+        crown(client, found, decided_at)
+    elif note.make_challenger:
+        challenge(client, found)
     return str(found.version)
 
 
@@ -63,7 +70,7 @@ def set_champion(workspace: Workspace, product: str, view: str, version_number: 
         if found[0].tags.get("provisional") != "false":
             message = f"version {version_number} of {name} is provisional; calibrate {product} with labelled parts"
             raise TrackingError(message)
-        client.set_registered_model_alias(name, CHAMPION, version_number)
+        crown(client, found[0], datetime.now(UTC).isoformat())
 
 
 def pull_champion(workspace: Workspace, product: str, view: str) -> Bundle | None:
@@ -76,14 +83,31 @@ def pull_champion(workspace: Workspace, product: str, view: str) -> Bundle | Non
     """
     kept = read_champion(workspace, product, view)
     with connected(workspace) as client:
-        champion = _champion(client, registered_name(product, view))
+        champion = version_at(client, registered_name(product, view), CHAMPION)
         if champion is None or (kept is not None and kept.digest == champion.tags.get("bundle")):
             return kept if champion is not None else None
         with tempfile.TemporaryDirectory(prefix="goldentwin-") as folder:
-            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - MLflow only once it is needed
+            return keep_champion(workspace, _downloaded(champion, folder))
 
-            model = download_artifacts(artifact_uri=f"models:/{champion.name}/{champion.version}", dst_path=folder)
-            return keep_champion(workspace, Path(model) / "artifacts" / BUNDLE_FOLDER)
+
+def fetch_bundle(workspace: Workspace, product: str, view: str, digest: str, shelf: Shelf) -> Bundle:
+    """Fetch the bundle with this digest from the registry onto a shelf, without pointing to it.
+
+    Raises:
+        TrackingError: MLflow does not answer, or has no version of it.
+        ReferenceSetError: what it gave is damaged.
+    """
+    with connected(workspace) as client:
+        found = version_with(client, registered_name(product, view), digest)
+        if found is None:
+            message = f"the bundle {digest} of {product}/{view} is neither kept here nor registered in MLflow"
+            raise TrackingError(message)
+        with tempfile.TemporaryDirectory(prefix="goldentwin-") as folder:
+            fetched = shelf.put(_downloaded(found, folder))
+    if fetched.digest != digest:
+        message = f"version {found.version} of {found.name} is not the bundle {digest} that it names; calibrate anew"
+        raise TrackingError(message)
+    return fetched
 
 
 def model_requirements() -> list[str]:
@@ -109,9 +133,21 @@ def write_model(bundle: Path, folder: Path) -> None:
         )
 
 
-def _new_version(client: MlflowClient, run: Run, note: RunNote, folder: Path) -> ModelVersion:
-    bundle = read_bundle(folder / BUNDLE_FOLDER)
-    tags = {**note.version_tags, "bundle": bundle.digest, "goldentwin.key": note.key}
+def version_with(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    """The latest version made from the bundle with this digest; None where there is none."""
+    found = [each for each in _versions(client, name) if each.tags.get("bundle") == digest]
+    return max(found, key=lambda each: int(each.version), default=None)
+
+
+def _downloaded(version: ModelVersion, folder: str) -> Path:
+    from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - MLflow is imported only once it is needed
+
+    model = download_artifacts(artifact_uri=f"models:/{version.name}/{version.version}", dst_path=folder)
+    return Path(model) / "artifacts" / BUNDLE_FOLDER
+
+
+def _new_version(client: MlflowClient, run: Run, note: RunNote, folder: Path, digest: str) -> ModelVersion:
+    tags = {**note.version_tags, "bundle": digest, "goldentwin.key": note.key}
     model_id = _logged_model(client, run, tags)
     with tempfile.TemporaryDirectory(prefix="goldentwin-") as temporary:
         model = Path(temporary) / "model"
@@ -160,27 +196,20 @@ def _ensure_registered(client: MlflowClient, name: str, note: RunNote) -> None:
             raise
 
 
-def _version_of(client: MlflowClient, name: str, key: str) -> ModelVersion | None:
-    return next((each for each in _versions(client, name) if each.tags.get("goldentwin.key") == key), None)
+def _version_of(client: MlflowClient, name: str, key: str, digest: str) -> ModelVersion | None:
+    found = next((each for each in _versions(client, name) if each.tags.get("goldentwin.key") == key), None)
+    return found or version_with(client, name, digest)
 
 
 def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
-    return list(client.search_model_versions(f"name = '{name}'"))
-
-
-def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is imported only once it is needed
-
-    try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            raise
-        return None
-
-
-def _is_newer(champion: ModelVersion | None, created_at: str) -> bool:
-    return champion is None or champion.tags.get("created_at", "") <= created_at
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def _signature() -> ModelSignature:

@@ -29,7 +29,7 @@ _TITLES = {
     "moved_y": ("moved down", "% of the golden's height; camera, fixture"),
     "flagged": ("flagged", "% of frames"),
     "not inspected": ("not inspectable", "% of frames"),
-    "similarity": ("similarity of passed parts", "greatest difference of distributions (Kolmogorov-Smirnov)"),
+    "similarity": ("similarity", "of passed parts, distance of distributions (KS)"),
 }
 _IN_PERCENT = {"moved_x", "moved_y", "flagged", "not inspected"}
 _COLUMNS = 2
