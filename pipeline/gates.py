@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.stats import binomtest
+from scipy.special import bdtr
 
 from inspection.calibration.rates import Rate, counted, percent
 from inspection.errors import CalibrationError
@@ -82,8 +82,8 @@ class Compared:
 class Paired:
     """How often something happened to champion and challenger on the same `n` parts, and where only to one of them.
 
-    `p` is that of McNemar's exact test (McNemar 1947, Psychometrika 12, 153-157, with the binomial distribution): how
-    likely parts that differ would fall apart so unevenly, or more so, if both were equally good.
+    `p` is that of McNemar's exact test, two-sided (McNemar 1947, Psychometrika 12, 153-157, with the binomial
+    distribution): how likely the parts that differ would fall apart so unevenly, or more so, were both equally good.
     """
 
     champion: int
@@ -109,7 +109,7 @@ class Paired:
             n=len(both),
             only_champion=only_champion,
             only_challenger=only_challenger,
-            p=float(binomtest(only_challenger, differing, 0.5).pvalue) if differing else 1.0,
+            p=min(1.0, 2.0 * float(bdtr(min(only_champion, only_challenger), differing, 0.5))),
         )
 
     @property

@@ -28,12 +28,10 @@ GOOD = SCRATCHED = 20
 FAINTEST = "scratch/00.png"
 
 
-def life_line(plates: DrawnLine, home: Path, *, champion: float = USUAL) -> Workspace:
-    """A home with an empty MLflow store and a champion at this threshold."""
+def life_line(plates: DrawnLine, home: Path) -> Workspace:
+    """A home with enrolled plates and an empty MLflow store, without a champion."""
     plates.copy(home)
-    workspace = workspace_in(home)
-    calibrate_at(workspace, champion)
-    return workspace
+    return workspace_in(home)
 
 
 def calibrate_at(

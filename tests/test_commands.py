@@ -15,7 +15,13 @@ from plate_samples import DEAD_MLFLOW, calibrated_plate, enrolled_plate, labelle
 from flows import run_now
 from flows.commands import app, demo, options, run
 
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = {
+    " ".join([name, *inner]): command
+    for name, group in typer.main.get_command(app).commands.items()
+    for inner, command in (
+        [((sub,), one) for sub, one in group.commands.items()] if hasattr(group, "commands") else [((), group)]
+    )
+}
 INSPECT_KEYS = [
     *("frame", "part_id", "product", "view", "verdict", "similarity", "distance", "threshold", "regions", "reason"),
     *("encoder", "reference_set", "recipe", "calibration", "milliseconds"),
@@ -48,13 +54,26 @@ def printed(capsys, *arguments):
 
 def test_contract_names_are_there():
     """Checks outside the project call these."""
-    assert {"enrol", "calibrate", "inspect", "evaluate", "batch", "ui", "doctor", "demo"} <= set(COMMANDS)
+    assert {
+        "enrol",
+        "calibrate",
+        "inspect",
+        "evaluate",
+        "batch",
+        "ui",
+        "doctor",
+        "demo",
+        "promote",
+        "rollback",
+        "train",
+    } <= set(COMMANDS)
+    assert {"review push", "review pull"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_with_a_sentence_for_each_option(name, capsys):
     """Also for each argument; and every command has --json, --home and --references."""
-    assert run([name, "--help"]) == 0
+    assert run([*name.split(), "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
     command = COMMANDS[name]
     assert command.help

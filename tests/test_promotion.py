@@ -1,4 +1,4 @@
-"""Promoting a challenger: refused for each reason of its own, with pictures; or champion everywhere, kill or no kill."""
+"""Promoting a challenger: refused for a reason of its own, with pictures; or champion everywhere, kill or no kill."""
 
 from __future__ import annotations
 
@@ -51,11 +51,27 @@ class _Other(JudgedModel):
 set_model(_Other())
 """
 
+STEPS = (
+    "pipeline.promoting.enqueue",
+    "pipeline.succession.keep_calibration",
+    "pipeline.succession.install_version",
+    "inspection.reference_install.make_current",
+    "pipeline.champions.Shelf.point",
+    "pipeline.champions.Shelf.clear",
+)
+
+
+def killed(*_, **__):
+    """What a step does that is killed."""
+    raise KeyboardInterrupt
+
 
 @pytest.fixture
 def line(plates, home):
     """A line of plates with a champion."""
-    return life_line(plates, home)
+    workspace = life_line(plates, home)
+    calibrate_at(workspace, USUAL)
+    return workspace
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +178,7 @@ def test_too_few_parts_are_refused(line, tmp_path):
     assert done.pictures == ()
 
 
-def test_a_challenger_that_inspects_fewer_parts_is_refused(line, frozen, tmp_path):
+def test_a_challenger_that_inspects_fewer_parts_is_refused(line, tmp_path):
     """What it can't inspect is neither escape nor overkill, but it is no better for that."""
     labelled = frozen_set(tmp_path / "set")
     write(labelled / "good", [(draw_part(60) * 0.6).astype("uint8")], first=90)
@@ -244,39 +260,23 @@ def test_goldens_of_either_are_left_out(line, tmp_path):
     assert done.evidence["overkill"]["n"] == 20
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "pipeline.promoting.enqueue",
-        "pipeline.succession.keep_calibration",
-        "pipeline.succession.install_version",
-        "inspection.reference_install.make_current",
-        "pipeline.champions.Shelf.point",
-        "pipeline.champions.Shelf.clear",
-    ],
-)
-def test_promoting_again_after_a_kill_completes_it(line, frozen, tmp_path, monkeypatch, step):
-    """Wherever it was killed after the decision: decided once, recorded once, one run, and one champion everywhere."""
+def test_promoting_again_after_a_kill_completes_it(line, frozen, tmp_path, monkeypatch):
+    """Killed at each step after the decision, one after the other: decided and recorded once, one run, one champion."""
     tried = tried_elsewhere(line, tmp_path / "tried", [draw_part(3), draw_part(4)])
     challenger = calibrate_at(tried, USUAL, challenger=True)
-
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(step, killed)
-        with pytest.raises(KeyboardInterrupt):
-            promoted(line, frozen)
     frames = [draw_part(77), scratched(5)]
-    judged = open_inspector(line, PRODUCT, engine="onnx").judge(frames)
-    assert [one.verdict for one in judged] in (
-        [Verdict.PASS, Verdict.FLAG],
-        [Verdict.CANNOT_INSPECT, Verdict.CANNOT_INSPECT],
-    )
+    for step in STEPS:
+        with monkeypatch.context() as patch:
+            patch.setattr(step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                promoted(line, frozen)
+        judged = [one.verdict for one in open_inspector(line, PRODUCT, engine="onnx").judge(frames)]
+        assert judged in ([Verdict.PASS, Verdict.FLAG], [Verdict.CANNOT_INSPECT] * 2), step
+        assert actions(line).count("promote") == 1
     done = promoted(line, frozen)
     assert done.passed
     assert done.resumed
-    assert actions(line).count("promote") == 1
+    assert actions(line) == ["calibrate", "challenge", "promote"]
     assert open_inspector(line, PRODUCT, engine="onnx").provenance == challenger.provenance
     assert read_champion(line, PRODUCT, "default").digest == challenger.digest
     assert read_challenger(line, PRODUCT, "default") is None

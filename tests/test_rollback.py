@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from drawn_line import PLATES, enrol
 from drawn_night import PRODUCT, draw_part
-from life_samples import aliases, calibrate_at, frozen_set, life_line, promoted, runs_of
+from life_samples import USUAL, aliases, calibrate_at, frozen_set, life_line, promoted, runs_of
 from plate_samples import DEAD_MLFLOW
 
 from flows.commands import run
@@ -25,14 +25,18 @@ from pipeline.rolling_back import roll_back
 @pytest.fixture
 def line(plates, home):
     """A line of plates with a champion at 0.86."""
-    return life_line(plates, home)
+    workspace = life_line(plates, home)
+    calibrate_at(workspace, USUAL)
+    return workspace
 
 
 @pytest.fixture
 def offline(plates, home, monkeypatch):
     """The same while MLflow is down."""
+    workspace = life_line(plates, home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD_MLFLOW)
-    return life_line(plates, home)
+    calibrate_at(workspace, USUAL)
+    return workspace
 
 
 def back(workspace):

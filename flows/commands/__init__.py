@@ -18,6 +18,7 @@ from flows.commands import (
     doctor,
     enrol,
     evaluate,
+    goldens,
     inspecting,
     options,
     promote,
@@ -52,6 +53,7 @@ app.command()(versions.restore)
 app.command()(promote.promote)
 app.command()(promote.rollback)
 app.command()(audit.audit)
+app.command()(goldens.goldens)
 app.command()(watch.watch)
 app.add_typer(review.app, name="review")
 app.command()(records.export)

@@ -76,12 +76,12 @@ def approver(by: str | None) -> str:
         return "unknown"
 
 
-def percentage(text: str) -> float:
-    """`1%` or `0.01` as a share; anything else is a usage error."""
+def percentage(text: str | float) -> float:
+    """`1%` or `0.01` as a share; anything else is a usage error. An option's default comes as a number."""
     from inspection.calibration import parse_percentage  # noqa: PLC0415 - scipy takes long to import
     from inspection.errors import CalibrationError  # noqa: PLC0415 - goes with it
 
     try:
-        return parse_percentage(text)
+        return parse_percentage(str(text))
     except CalibrationError as error:
         raise typer.BadParameter(str(error)) from error

@@ -32,6 +32,7 @@ def promote(
         typer.Option(
             parser=options.percentage,
             metavar="PERCENT",
+            show_default="1%",
             help="At most so many of the good parts more flagged than by the champion, as 1%.",
         ),
     ] = 0.01,
