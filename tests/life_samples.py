@@ -6,14 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from drawn_line import DrawnLine, write
+from drawn_line import PLATES, DrawnLine, calibrated, enrol, write
 from drawn_night import PRODUCT, draw_part
 from tracking_inputs import workspace_in
 
 from inspection.calibration import Policy, calibrate_scores
+from inspection.recipe import Recipe
 from pipeline.bundle import Bundle
 from pipeline.gates import Limits
-from pipeline.keeping import keep_judged
+from pipeline.keeping import keep_judged, open_audit
 from pipeline.opening import open_inspector
 from pipeline.outbox import post
 from pipeline.promoting import Promotion, promote
@@ -91,3 +92,18 @@ def runs_of(workspace: Workspace, kind: str) -> list:
     with connected(workspace) as client:
         experiment = client.get_experiment_by_name(f"goldentwin/{PRODUCT}/default")
         return client.search_runs([experiment.experiment_id], filter_string=f"tags.`goldentwin.kind` = '{kind}'")
+
+
+def actions(workspace: Workspace) -> list[str]:
+    """What the audit record says was done."""
+    with open_audit(workspace) as audit:
+        assert audit.verify() is None
+        return [row.action for row in audit.rows()]
+
+
+def tried_elsewhere(line: Workspace, folder: Path, goldens: list, recipe: Recipe = PLATES) -> Workspace:
+    """The same home with references of its own, in which other goldens are enrolled and calibrated provisionally."""
+    tried = Workspace(home=line.home, references=folder)
+    enrol(tried, PRODUCT, goldens, recipe)
+    calibrated(tried, PRODUCT)
+    return tried

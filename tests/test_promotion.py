@@ -8,13 +8,14 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from drawn_line import PLATES, calibrated, enrol, write
+from drawn_line import PLATES, write
 from drawn_night import PRODUCT, draw_part
 from life_samples import (
     FAINTEST,
     FLAGS_GOOD,
     MISSES_ONE,
     USUAL,
+    actions,
     aliases,
     calibrate_at,
     frozen_set,
@@ -22,21 +23,17 @@ from life_samples import (
     promoted,
     runs_of,
     scratched,
+    tried_elsewhere,
 )
-from plate_samples import DEAD_MLFLOW
 
 from flows.commands import run
-from inspection.errors import PromotionError, TrackingError
+from inspection.errors import PromotionError
 from inspection.recipe import QualityLimits, ReviewSettings
 from inspection.reference_set import load_reference_set
 from inspection.reference_store import history
-from inspection.verdicts import Verdict
 from pipeline.champions import read_challenger, read_champion
-from pipeline.keeping import open_audit
 from pipeline.labelled import read_labelled
 from pipeline.opening import open_inspector
-from pipeline.outbox import waiting
-from pipeline.workspace import Workspace
 
 FLIPPED = """
 class _Other(JudgedModel):
@@ -50,20 +47,6 @@ class _Other(JudgedModel):
 
 set_model(_Other())
 """
-
-STEPS = (
-    "pipeline.promoting.enqueue",
-    "pipeline.succession.keep_calibration",
-    "pipeline.succession.install_version",
-    "inspection.reference_install.make_current",
-    "pipeline.champions.Shelf.point",
-    "pipeline.champions.Shelf.clear",
-)
-
-
-def killed(*_, **__):
-    """What a step does that is killed."""
-    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -80,13 +63,6 @@ def frozen(tmp_path_factory):
     return frozen_set(tmp_path_factory.mktemp("frozen") / "set")
 
 
-def actions(workspace):
-    """What the audit record says was done."""
-    with open_audit(workspace) as audit:
-        assert audit.verify() is None
-        return [row.action for row in audit.rows()]
-
-
 def refused_by(done):
     """The gates that were not passed."""
     return [gate["name"] for gate in done.evidence["gates"] if not gate["passed"]]
@@ -96,14 +72,6 @@ def artifacts(run):
     """The names of a run's artifacts."""
     root = Path(urlparse(run.info.artifact_uri).path)
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-
-
-def tried_elsewhere(line, folder, goldens, recipe=PLATES):
-    """The same home with references of its own, in which other goldens are enrolled and calibrated provisionally."""
-    tried = Workspace(home=line.home, references=folder)
-    enrol(tried, PRODUCT, goldens, recipe)
-    calibrated(tried, PRODUCT)
-    return tried
 
 
 def test_one_more_missed_defect_is_refused_with_its_picture(line, frozen):
@@ -260,41 +228,6 @@ def test_goldens_of_either_are_left_out(line, tmp_path):
     assert done.evidence["overkill"]["n"] == 20
 
 
-def test_promoting_again_after_a_kill_completes_it(line, frozen, tmp_path, monkeypatch):
-    """Killed at each step after the decision, one after the other: decided and recorded once, one run, one champion."""
-    tried = tried_elsewhere(line, tmp_path / "tried", [draw_part(3), draw_part(4)])
-    challenger = calibrate_at(tried, USUAL, challenger=True)
-    frames = [draw_part(77), scratched(5)]
-    for step in STEPS:
-        with monkeypatch.context() as patch:
-            patch.setattr(step, killed)
-            with pytest.raises(KeyboardInterrupt):
-                promoted(line, frozen)
-        judged = [one.verdict for one in open_inspector(line, PRODUCT, engine="onnx").judge(frames)]
-        assert judged in ([Verdict.PASS, Verdict.FLAG], [Verdict.CANNOT_INSPECT] * 2), step
-        assert actions(line).count("promote") == 1
-    done = promoted(line, frozen)
-    assert done.passed
-    assert done.resumed
-    assert actions(line) == ["calibrate", "challenge", "promote"]
-    assert open_inspector(line, PRODUCT, engine="onnx").provenance == challenger.provenance
-    assert read_champion(line, PRODUCT, "default").digest == challenger.digest
-    assert read_challenger(line, PRODUCT, "default") is None
-    assert aliases(line) == {"champion": challenger.digest}
-    assert len(runs_of(line, "promotion")) == 1
-    assert waiting(line) == []
-
-
-def test_without_mlflow_nothing_is_promoted_or_decided(line, frozen, monkeypatch):
-    """The logged model can't be asked; the champion stays, and the record says nothing."""
-    calibrate_at(line, 0.9, challenger=True)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD_MLFLOW)
-    with pytest.raises(TrackingError, match="can't be reached"):
-        promoted(line, frozen)
-    assert actions(line) == ["calibrate", "challenge"]
-    assert read_champion(line, PRODUCT, "default").calibration.threshold == USUAL
-
-
 def test_command_refuses_with_exit_code_and_reason(line, frozen, capsys):
     """1 and the reasons in JSON and for people; 0 once it passes, and `audit --mlflow` holds the record to the runs."""
     calibrate_at(line, MISSES_ONE, challenger=True)
@@ -308,3 +241,22 @@ def test_command_refuses_with_exit_code_and_reason(line, frozen, capsys):
     assert run(["audit", "--mlflow", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(row["action"], row["who"]) for row in rows][-1] == ("promote", "bert")
+
+
+def test_a_calibrated_challenger_changes_nothing_but_the_registry(line, frozen, capsys):
+    """`calibrate --challenger` keeps and registers it, names its data, and leaves champion and calibration alone."""
+    champion = read_champion(line, PRODUCT, "default")
+    arguments = ["calibrate", PRODUCT, "--labelled", str(frozen), "--challenger", "--engine", "onnx", "--by", "carl"]
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["challenger"], found["mlflow"]) == (True, True)
+    challenger = read_challenger(line, PRODUCT, "default")
+    assert challenger.calibration.digest == found["calibration"]
+    assert read_champion(line, PRODUCT, "default") == champion
+    assert open_inspector(line, PRODUCT, engine="onnx").calibration == champion.calibration
+    assert aliases(line) == {"champion": champion.digest, "challenger": challenger.digest}
+    with open_audit(line) as audit:
+        row = audit.rows()[-1]
+    assert (row.action, row.who, row.facts["bundle"]) == ("challenge", "carl", challenger.digest)
+    (warning,) = promoted(line, frozen).evidence["warnings"]
+    assert warning.startswith("this very set")

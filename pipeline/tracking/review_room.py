@@ -111,17 +111,11 @@ class ReviewRoom:
 
     def answers(self) -> list[Answer]:
         """All that reviewers answered so far, in the state it has now."""
-        found: list[Answer] = []
-        token: str | None = None
-        while True:
-            page = self._client.search_traces(
-                locations=[self._experiment], max_results=_PAGE, page_token=token, include_spans=False
-            )
-            for trace in page:
-                found += _answers_of(trace)
-            token = page.token
-            if not token:
-                return found
+        return [answer for trace in self._all_traces() for answer in _answers_of(trace)]
+
+    def traces(self) -> int:
+        """How many traces of parts there are."""
+        return sum(_KEY_TAG in trace.info.tags for trace in self._all_traces())
 
     def counts(self, queue: str) -> tuple[int, int]:
         """How many parts of a queue are answered (or declined), and how many it has."""
@@ -136,6 +130,17 @@ class ReviewRoom:
             token = page.token
             if not token:
                 return done, total
+
+    def _all_traces(self) -> Iterator[Trace]:
+        token: str | None = None
+        while True:
+            page = self._client.search_traces(
+                locations=[self._experiment], max_results=_PAGE, page_token=token, include_spans=False
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _send(self, trace: PartTrace) -> None:
         from mlflow.tracing.client import TracingClient  # noqa: PLC0415 - MLflow is imported only once it is needed
