@@ -67,13 +67,13 @@ def _queue(page: Page, address: str, queue: str) -> None:
     page.get_by_role("button", name="Next unreviewed").click()
     page.wait_for_timeout(3000)
     _close_assistant(page)
-    page.screenshot(path=DOCS / "review-queue.png")
+    page.screenshot(path=DOCS / "review-queue.jpg", type="jpeg", quality=88)
 
 
 def _trace(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_timeout(9000)
-    page.screenshot(path=DOCS / "trace.png")
+    page.screenshot(path=DOCS / "trace.jpg", type="jpeg", quality=88)
 
 
 def _close_assistant(page: Page) -> None:

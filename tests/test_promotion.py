@@ -32,6 +32,7 @@ from inspection.recipe import QualityLimits, ReviewSettings
 from inspection.reference_set import load_reference_set
 from inspection.reference_store import history
 from pipeline.champions import read_challenger, read_champion
+from pipeline.keeping import open_audit
 from pipeline.labelled import read_labelled
 from pipeline.opening import open_inspector
 
