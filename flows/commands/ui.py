@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands import options, terminal
 from inspection.errors import GoldentwinError
+
+if TYPE_CHECKING:
+    from pipeline.workspace import Workspace
 
 LOOK_SECONDS = 1.0
 
@@ -37,6 +40,7 @@ def ui(
             terminal.print_json(addresses)
         else:
             terminal.facts({server.name: server.address for server in servers})
+            _warn_of_pictures(workspace, addresses["mlflow"])
             terminal.say("ctrl-C stops them")
         try:
             while all(server.alive for server in servers):
@@ -46,3 +50,15 @@ def ui(
         ended = next(server for server in servers if not server.alive)
         message = f"{ended.name}'s server ended by itself; see {ended.log}"
         raise GoldentwinError(message)
+
+
+def _warn_of_pictures(workspace: Workspace, address: str) -> None:
+    """Pictures in the review queue are addressed where they are pushed to; elsewhere they stay empty."""
+    from pipeline.tracking.review_room import public_address  # noqa: PLC0415 - only here
+
+    pushed_to = public_address(workspace)
+    if pushed_to != address:
+        terminal.warn(
+            f"pictures of parts to be reviewed are looked for at {pushed_to}; free that port, or set "
+            f"GOLDENTWIN_MLFLOW_ADDRESS={address} before the next night"
+        )
