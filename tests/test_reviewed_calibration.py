@@ -101,7 +101,9 @@ def line(plates, home, monkeypatch):
     """Plates of which all are to be reviewed; MLflow takes no part."""
     line = plates.copy(home)
     recipe_with(line, ReviewSettings(share=1.0))
-    monkeypatch.setattr(recalibrating, "post", lambda *_: True)
+    logs = []
+    monkeypatch.setattr(recalibrating, "post", lambda _, log: logs.append(log) or True)
+    monkeypatch.setattr(recalibrating, "posted", logs, raising=False)
     return line
 
 
@@ -129,11 +131,15 @@ def test_a_reviewed_night_becomes_the_calibration_in_force(line, tmp_path):
     with pytest.raises(TrackingError, match="review push"):
         calibrate_reviewed(line, "plate", "default", policy=Policy(max_overkill=0.05))
     say(line, night)
+    before = read_calibration(line, "plate", "default").threshold
     done = calibrate_reviewed(line, "plate", "default", policy=Policy(max_overkill=0.05), engine="onnx")
     assert (done.calibration.good, done.calibration.defective) == (32, 8)
     assert read_calibration(line, "plate", "default") == done.calibration
     assert not done.calibration.provisional
     assert done.picture.is_file()
+    entry = recalibrating.posted[0].entry()
+    assert entry.note.metrics["threshold_before"] == pytest.approx(before)
+    assert "| threshold before |" in entry.note.description
 
 
 def test_an_unfinished_night_is_no_sample(line, tmp_path):

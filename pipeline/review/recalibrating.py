@@ -62,6 +62,7 @@ def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by na
     rows, waiting = _of_reviewed_nights(rows, labels)
     first = _first_of_each_frame(rows)
     parts = [_part(row, labels) for row in first]
+    before = _before(inspector.calibration, parts)
     calibration = replace(choose_from_reviews(parts, policy, inspector.binding), warnings=waiting)
     picture = _draw(workspace, product, view, parts, calibration)
     inspector.calibration = calibration
@@ -80,6 +81,7 @@ def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by na
         decided_at=kept.row.at,
         audit=str(kept.row.anchor),
         seconds=seconds,
+        before=before,
     )
     return Calibrated(
         calibration=calibration,
@@ -89,6 +91,15 @@ def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by na
         seconds=seconds,
         challenger=challenger,
     )
+
+
+def _before(calibration: Calibration | None, parts: Sequence[ReviewedPart]) -> dict[str, float]:
+    """What the threshold in force until now does on the same parts."""
+    if calibration is None:
+        return {}
+    overkill, escape = rates_at(calibration.threshold, parts)
+    rates = {"overkill_before": overkill.rate, "escape_before": escape.rate}
+    return {"threshold_before": calibration.threshold, **{n: rate for n, rate in rates.items() if rate is not None}}
 
 
 def choose_from_reviews(parts: Sequence[ReviewedPart], policy: Policy, binding: Binding) -> Calibration:

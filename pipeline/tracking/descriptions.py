@@ -30,12 +30,15 @@ def of_experiment(product: str, view: str) -> str:
     )
 
 
-def of_calibration(calibration: Calibration, goldens: int, counts: Mapping[str, int]) -> str:
-    """What the calibration proves, in its own words, then its figures."""
+def of_calibration(
+    calibration: Calibration, goldens: int, counts: Mapping[str, int], *, before: Mapping[str, float] | None = None
+) -> str:
+    """What the calibration proves, in its own words, then its figures, and those of the threshold before it."""
     rows = [
         ("threshold (similarity)", f"**{calibration.threshold:.4f}**"),
         ("overkill", str(calibration.overkill or "unknown: no good parts")),
         ("escape", str(calibration.escape or "unknown: no defective parts")),
+        *((name.replace("_", " "), f"{value:.4f}") for name, value in (before or {}).items()),
         ("goldens", str(goldens)),
         ("labelled parts", ", ".join(f"{count} {label}" for label, count in counts.items()) or "none"),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class CalibrationLog:
     `make_champion` that version becomes champion, unless another was decided on later than `decided_at` (ISO 8601;
     when it was calibrated, where empty); with `make_challenger` it becomes challenger instead. A provisional
     calibration is never registered. `audit` is the row of the audit record that tells of it, as its tag has it.
+    `before` has threshold_before, overkill_before and escape_before: what the threshold in force until then would do on
+    the same parts, where that is known.
     """
 
     product: str
@@ -52,6 +54,7 @@ class CalibrationLog:
     decided_at: str = ""
     audit: str = ""
     seconds: float = 0.0
+    before: Mapping[str, float] = field(default_factory=dict)
 
     def entry(self) -> RunEntry:
         """The MLflow run that shows this calibration."""
@@ -69,12 +72,14 @@ class CalibrationLog:
             product=self.product,
             view=self.view,
             name=f"{kind} {local_minute(calibration.created_at)}",
-            description=descriptions.of_calibration(calibration, self.goldens, _counts(self.labelled)),
+            description=descriptions.of_calibration(
+                calibration, self.goldens, _counts(self.labelled), before=self.before
+            ),
             created_at=calibration.created_at,
             started_at=before(calibration.created_at, self.seconds),
             seconds=self.seconds,
             params=params_of({**asdict(calibration.policy), **provenance, "goldens": self.goldens}),
-            metrics=_calibration_metrics(calibration),
+            metrics={**_calibration_metrics(calibration), **numbers_of(self.before)},
             tags={"goldentwin.provisional": flag(calibration.provisional), **audit_tag(self.audit)},
             dataset=dataset,
             has_bundle=bundle is not None,
