@@ -139,7 +139,7 @@ def test_a_reviewed_night_becomes_the_calibration_in_force(line, tmp_path):
     assert done.picture.is_file()
     entry = recalibrating.posted[0].entry()
     assert entry.note.metrics["threshold_before"] == pytest.approx(before)
-    assert "| threshold before |" in entry.note.description
+    assert "threshold before" in entry.note.description
 
 
 def test_an_unfinished_night_is_no_sample(line, tmp_path):
