@@ -57,6 +57,11 @@ def tell_drift(summary: BatchSummary) -> None:
                 "batch": summary.batch,
                 "headline": watched.headline,
                 "causes": [alarm.cause.value for alarm in watched.alarms],
+                "alarms": [
+                    {"cause": alarm.cause.value, "said": alarm.said, "first_frame": alarm.first}
+                    for alarm in watched.alarms
+                ],
+                "page": str(watched.page),
             },
         )
 

@@ -44,7 +44,9 @@ def open_inspector(workspace: Workspace, product: str, view: str = "default", *,
         champion = read_champion(workspace, product, view)
         if champion is None:
             raise
-        return champion.open(cache=workspace.cache, engine=engine)
+        inspector = champion.open(cache=workspace.cache, engine=engine)
+        inspector.hold = read_hold(workspace, product, view, champion.calibration.digest)
+        return inspector
     inspector = Inspector(reference_set, cache=workspace.cache, engine=engine)
     calibration = bound_calibration(workspace, product, view, inspector.binding)
     if calibration is not None and _is_bound(calibration, inspector):
@@ -144,7 +146,10 @@ def _state_of(workspace: Workspace, product: str, view: str) -> str:
         reference_set = _enrolled(workspace, product, view)
     except NotEnrolledError:
         champion = read_champion(workspace, product, view)
-        return f"champion {champion.digest}" if champion else ""
+        if champion is None:
+            return ""
+        hold = read_hold(workspace, product, view, champion.calibration.digest)
+        return digest_of(["champion", champion.digest, hold])
     calibration = read_calibration(workspace, product, view)
     pointers = sorted((workspace.calibrations / product / view / BOUND).glob("*.json"))
     weights = reference_set.recipe.encoder.weights

@@ -25,7 +25,7 @@ def watched(*alarms):
 
 def test_the_page_links_the_queue_and_says_whether_the_line_changed():
     """A changed line stands out; without a queue nothing is linked."""
-    lamp = Alarm(cause=Cause.LAMP, window=1, said="lamp: 15% darker")
+    lamp = Alarm(cause=Cause.LAMP, first=50, known_after=200, said="lamp: 15 % darker")
     page = night_page(night_summary(watched=watched(lamp), queues={"night 2026-11-23": "http://127.0.0.1:5000/#/q"}))
     assert "> **The line has changed.** lamp: 15% darker than at calibration" in page
     assert "in MLflow](http://127.0.0.1:5000/#/q)" in page
@@ -42,9 +42,11 @@ def test_an_event_tells_of_drift_and_of_nothing_else(monkeypatch):
     artifacts.tell_drift(night_summary(watched=watched()))
     artifacts.tell_drift(night_summary())
     assert events == []
-    artifacts.tell_drift(night_summary(watched=watched(Alarm(cause=Cause.LAMP, window=1, said="lamp"))))
+    lamp = Alarm(cause=Cause.LAMP, first=50, known_after=200, said="lamp: 15 % darker")
+    artifacts.tell_drift(night_summary(watched=watched(lamp)))
     assert events[0]["event"] == "goldentwin.drift"
     assert events[0]["payload"]["causes"] == ["lamp"]
+    assert events[0]["payload"]["alarms"] == [{"cause": "lamp", "said": "lamp: 15 % darker", "first_frame": 50}]
     assert events[0]["resource"]["prefect.resource.id"].startswith("goldentwin.line.bottle.")
 
 

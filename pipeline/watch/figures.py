@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inspection.durable import write_text
 from inspection.errors import CalibrationError
+from inspection.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,13 +45,15 @@ class FrameFigures:
 class Baseline:
     """The figures of the good parts that a calibration was chosen on; `golden_size` is (height, width) in pixels.
 
-    `overkill` is the share of them below the threshold.
+    `overkill` is the share of them below the threshold; `not_inspected` counts the good parts that could not be
+    inspected and are not among `frames`.
     """
 
     calibration: str
     golden_size: tuple[int, int]
     overkill: float
     frames: tuple[FrameFigures, ...]
+    not_inspected: int = 0
 
     def to_json(self) -> str:
         """Plain JSON."""
@@ -71,10 +75,42 @@ class Baseline:
                 golden_size=(int(height), int(width)),
                 overkill=float(data["overkill"]),
                 frames=frames,
+                not_inspected=int(data.get("not_inspected", 0)),
             )
         except (ValueError, TypeError, KeyError) as error:
             message = f"the figures of the calibration's parts can't be read ({error}); calibrate anew"
             raise CalibrationError(message) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedFrame:
+    """One judged frame of a run, when it was taken (with a time zone), and what was said of it.
+
+    `verdict` is that of the judge alone: where a hold kept a part from passing, it is PASS all the same, or the watch
+    would take its own hold for a change of the line. `problem` is why a frame could not be inspected, as the values of
+    `inspection.verdicts.Reason`; "" where it was.
+    """
+
+    figures: FrameFigures
+    verdict: Verdict
+    problem: str
+    moment: datetime
+
+
+def watched_frame(row: Mapping[str, Any], golden_size: tuple[int, int]) -> WatchedFrame:
+    """A recorded row as the watch sees it; the moment in this machine's time zone."""
+    verdict, problem = Verdict(row["verdict"]), ""
+    if verdict is Verdict.CANNOT_INSPECT:
+        if row["similarity"] is None or row["threshold"] is None:
+            problem = str(row["reason"] or "").partition(":")[0]
+        else:
+            verdict = Verdict.FLAG if row["similarity"] < row["threshold"] else Verdict.PASS
+    return WatchedFrame(
+        figures=figures_of(row, golden_size),
+        verdict=verdict,
+        problem=problem,
+        moment=datetime.fromisoformat(row["captured_at"] or row["judged_at"]).astimezone(),
+    )
 
 
 def figures_of(values: Mapping[str, Any], golden_size: tuple[int, int]) -> FrameFigures:
@@ -94,19 +130,28 @@ def keep_baseline(
 ) -> Path | None:
     """Keep the figures of the good parts beside the calibration; None where there are too few to watch by."""
     rows = []
+    lost = 0
     for one in scored:
         judgement = one.verdict.judgement
-        if not one.labelled.defective and one.similarity is not None:
+        if one.labelled.defective:
+            continue
+        lost += one.similarity is None
+        if one.similarity is not None:
             matrix = None if judgement.matrix is None else judgement.matrix.tolist()
             values = {"similarity": one.similarity, "brightness": judgement.brightness, "focus": judgement.focus}
             rows.append({**values, "matrix": matrix})
-    return keep_baseline_of(workspace, inspector, calibration, rows)
+    return keep_baseline_of(workspace, inspector, calibration, rows, not_inspected=lost)
 
 
 def keep_baseline_of(
-    workspace: Workspace, inspector: Inspector, calibration: Calibration, good: Sequence[Mapping[str, Any]]
+    workspace: Workspace,
+    inspector: Inspector,
+    calibration: Calibration,
+    good: Sequence[Mapping[str, Any]],
+    *,
+    not_inspected: int = 0,
 ) -> Path | None:
-    """The same from the recorded rows of good parts."""
+    """The same from the recorded rows of good parts; `not_inspected` counts those without a similarity."""
     if len(good) < FEWEST:
         return None
     size = (int(inspector.first_golden.shape[0]), int(inspector.first_golden.shape[1]))
@@ -116,6 +161,7 @@ def keep_baseline_of(
         golden_size=size,
         overkill=below / len(good),
         frames=tuple(figures_of(row, size) for row in good),
+        not_inspected=not_inspected,
     )
     found = inspector.reference_set
     path = _path(workspace, found.product, found.view, calibration.digest)

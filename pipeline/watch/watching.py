@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from inspection.errors import EvaluationError, NotEnrolledError
 from inspection.reference_set import load_reference_set
 from pipeline.records import VerdictRecords
-from pipeline.watch.drift import Night, watch_frames
-from pipeline.watch.figures import figures_of, read_baseline
+from pipeline.watch.charts import FEWEST
+from pipeline.watch.drift import watch_frames
+from pipeline.watch.figures import read_baseline, watched_frame
 from pipeline.watch.hold import hold_pass
-from pipeline.watch.page import write_page
+from pipeline.watch.page import ChartPage, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline.watch.drift import Alarm
+    from pipeline.watch.drift import Alarm, Night
+    from pipeline.watch.figures import Baseline
     from pipeline.workspace import Workspace
 
 
@@ -44,7 +46,7 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
     """Hold a batch (by default the latest) against the parts of the calibration that judged it, and draw the charts.
 
     Where the recipe's `watch.holds_pass` is set and something changed, no part passes automatically any more until the
-    view is calibrated anew (see `hold_pass`).
+    view is calibrated anew or the hold is released (see `hold_pass`).
 
     Raises:
         EvaluationError: no such batch was judged.
@@ -53,25 +55,34 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
     """
     with VerdictRecords(workspace.records_url) as records:
         name = batch or next((b.batch for b in records.batches() if (b.product, b.view) == (product, view)), "")
-        rows = records.rows(product=product, view=view, batch=name, order="judged")
+        rows = records.rows(product=product, view=view, batch=name, order="judged") if name else []
     if not rows:
-        message = f"no batch {name or ''} of {product}/{view} was judged; run `goldentwin batch {product} --frames DIR`"
-        raise EvaluationError(message.replace("  ", " "))
+        called = f"batch {name}" if name else "batch"
+        message = f"no {called} of {product}/{view} was judged; run `goldentwin batch {product} --frames DIR`"
+        raise EvaluationError(message)
     calibration = rows[-1]["calibration"] or ""
     baseline = read_baseline(workspace, product, view, calibration)
-    if baseline is None:
+    if baseline is None or len(rows) < FEWEST:
         return _not_watched(product, view, name, rows)
-    rows = sorted(rows, key=lambda row: (row["captured_at"] or row["judged_at"], row["frame"]))
-    night = watch_frames(
-        baseline, [figures_of(row, baseline.golden_size) for row in rows], [str(row["verdict"]) for row in rows]
-    )
-    headline = _headline(night, rows)
+    rows.sort(key=lambda row: (row["captured_at"] or row["judged_at"], row["frame"]))
+    night, headline = _watched(baseline, rows)
     folder = workspace.reports / product / view
     page, picture = folder / f"watch-{name}.html", folder / f"watch-{name}.png"
-    moments = [_moment(rows[first]) for first, _ in night.windows]
-    write_page(page, picture, night, moments, title=f"{product}/{view}", headline=headline)
+    write_page(
+        page,
+        picture,
+        ChartPage(
+            title=f"{product}/{view}",
+            headline=headline,
+            night=night,
+            moments=tuple(_moment(row) for row in rows),
+            parts=len(baseline.frames),
+            threshold=rows[-1]["threshold"],
+        ),
+    )
     if night.alarms and _holds(workspace, product, view):
-        hold_pass(workspace, product, view, calibration=calibration, reason=headline)
+        judged_at = max(datetime.fromisoformat(row["judged_at"]) for row in rows)
+        hold_pass(workspace, product, view, calibration=calibration, reason=headline, judged_at=judged_at)
     return Watched(
         product=product,
         view=view,
@@ -84,21 +95,22 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
     )
 
 
+def _watched(baseline: Baseline, rows: Sequence[dict[str, Any]]) -> tuple[Night, str]:
+    night = watch_frames(baseline, [watched_frame(row, baseline.golden_size) for row in rows])
+    if not night.alarms:
+        return night, "quiet: light, focus, pose and product are as they were at calibration"
+    told = []
+    for alarm in night.alarms:
+        row = rows[alarm.first]
+        told.append(f"{alarm.said}, since {_moment(row):%H:%M} (frame {row['frame']})")
+    return night, "; ".join(told)
+
+
 def _holds(workspace: Workspace, product: str, view: str) -> bool:
     try:
         return load_reference_set(workspace.references, product, view).recipe.watch.holds_pass
     except (NotEnrolledError, OSError):
         return False
-
-
-def _headline(night: Night, rows: Sequence[dict[str, Any]]) -> str:
-    if not night.alarms:
-        return "quiet: light, focus, pose and product are as they were at calibration"
-    told = []
-    for alarm in night.alarms:
-        first = night.windows[max(alarm.window - 1, 0)][0]
-        told.append(f"{alarm.said}, since {_moment(rows[first]):%H:%M} (frame {rows[first]['frame']})")
-    return "; ".join(told)
 
 
 def _moment(row: dict[str, Any]) -> datetime:
@@ -107,13 +119,18 @@ def _moment(row: dict[str, Any]) -> datetime:
 
 
 def _not_watched(product: str, view: str, batch: str, rows: Sequence[dict[str, Any]]) -> Watched:
-    provisional = any(row["provisional"] for row in rows)
-    why = "its calibration is provisional" if provisional else "its calibration has too few good parts, or is old"
+    mend = f"`goldentwin calibrate {product} --view {view}` with good parts makes it possible"
+    if any(row["provisional"] for row in rows):
+        why = "its calibration is provisional"
+    elif len(rows) < FEWEST:
+        why, mend = f"it has {len(rows)} frames, and a watch needs {FEWEST}", "watch a longer batch"
+    else:
+        why = "its calibration has too few good parts, or was made before there was a watch"
     return Watched(
         product=product,
         view=view,
         batch=batch,
-        headline=f"not watched: {why}; `goldentwin calibrate {product}` with good parts makes it possible",
+        headline=f"not watched: {why}; {mend}",
         alarms=(),
         frames=len(rows),
         page=None,
