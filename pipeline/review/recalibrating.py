@@ -19,6 +19,7 @@ from pipeline.outbox import post
 from pipeline.records import VerdictRecords
 from pipeline.review.items import DEFECT, GOOD
 from pipeline.review.pulling import label_of
+from pipeline.review.rejudging import judge_again, representative
 from pipeline.review.sampled_rates import ReviewedPart, rates_at, weighted_parts
 from pipeline.tracking.logs import CalibrationLog, LabelledFile
 from pipeline.watch.figures import keep_baseline_of
@@ -47,23 +48,21 @@ def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by na
     """Choose the threshold from reviewed parts of past nights, and make it the one that judges, or the challenger.
 
     All parts judged with the present encoder, goldens and recipe count, by the similarity on record: those that were
-    reviewed by what was said of them, the others through the reviewed ones that stand for them.
+    reviewed by what was said of them, the others through the reviewed ones that stand for them. Where nobody has
+    reviewed such a part yet, as after new goldens, the reviewed parts of earlier nights are judged again.
 
     Raises:
         NotEnrolledError: the product and view have no goldens.
         TrackingError: nobody has reviewed a part yet.
         InsufficientSampleError: too few parts were reviewed to prove the wish.
-        CalibrationError: no reviewed part was judged with the present goldens, or the classes overlap too much.
+        CalibrationError: no flagged parts of a night were all reviewed, or the classes overlap too much.
     """
     started = time.monotonic()
     inspector = open_inspector(workspace, product, view, engine=engine)
-    rows = _rows(workspace, product, view, inspector)
-    labels = _by_frame(rows, label_of(workspace, product, view))
-    rows, waiting = _of_reviewed_nights(rows, labels)
-    first = _first_of_each_frame(rows)
+    first, labels, warnings = _reviewed(workspace, inspector)
     parts = [_part(row, labels) for row in first]
     before = _before(inspector.calibration, parts)
-    calibration = replace(choose_from_reviews(parts, policy, inspector.binding), warnings=waiting)
+    calibration = replace(choose_from_reviews(parts, policy, inspector.binding), warnings=warnings)
     picture = _draw(workspace, product, view, parts, calibration)
     inspector.calibration = calibration
     kept = keep_judged(workspace, inspector, _files(first, labels), challenger=challenger, by=by)
@@ -153,15 +152,25 @@ def _rate(estimate: Estimate, n: int) -> Rate:
     return Rate(rate=estimate.rate or 0.0, low=estimate.low, high=estimate.high, n=n)
 
 
-def _rows(workspace: Workspace, product: str, view: str, inspector: Inspector) -> list[dict[str, Any]]:
-    """What was judged with the present encoder, goldens and recipe, by whatever threshold, in the order of judging."""
+def _reviewed(
+    workspace: Workspace, inspector: Inspector
+) -> tuple[list[dict[str, Any]], dict[str, Label], tuple[str, ...]]:
+    """Each frame of reviewed nights once, what was said of frames by their SHA-256, and warnings."""
+    found = inspector.reference_set
     with VerdictRecords(workspace.records_url) as records:
-        rows = records.rows(product=product, view=view, order="judged")
+        rows = records.rows(product=found.product, view=found.view, order="judged")
+    said = label_of(workspace, found.product, found.view)
+    rows = [row for row in rows if row["verdict"] in {Verdict.PASS.value, Verdict.FLAG.value}]
     grounds = asdict(inspector.binding)
-    judged = {Verdict.PASS.value, Verdict.FLAG.value}
-    return [
-        row for row in rows if row["verdict"] in judged and all(row[name] == value for name, value in grounds.items())
-    ]
+    present = [row for row in rows if all(row[name] == value for name, value in grounds.items())]
+    labels = _by_frame(present, said)
+    if labels:
+        present, waiting = _of_reviewed_nights(present, labels)
+        return _first_of_each_frame(present), labels, waiting
+    labels = _by_frame(rows, said)
+    rows, waiting = _of_reviewed_nights(rows, labels)
+    anew = judge_again(workspace, inspector, _first_of_each_frame(rows), labels)
+    return anew.rows, labels, (*waiting, *anew.warnings)
 
 
 def _by_frame(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> dict[str, Label]:
@@ -203,9 +212,10 @@ def _first_of_each_frame(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
 
 def _part(row: Mapping[str, Any], labels: Mapping[str, Label]) -> ReviewedPart:
     label = labels.get(row["frame_sha256"])
-    decided = None if label is None or label.value not in {DEFECT, GOOD} else label.value == DEFECT
-    passed = row["verdict"] == Verdict.PASS.value
-    return ReviewedPart(similarity=float(row["similarity"]), passed=passed, defective=decided)
+    similarity = row["similarity"]
+    unknown = similarity is None or label is None or label.value not in {DEFECT, GOOD}
+    decided = None if unknown or label is None else label.value == DEFECT
+    return ReviewedPart(similarity=similarity, passed=row["verdict"] == Verdict.PASS.value, defective=decided)
 
 
 def _files(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> list[LabelledFile]:
@@ -218,11 +228,12 @@ def _files(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> li
 
 def _good(rows: Sequence[dict[str, Any]], parts: Sequence[ReviewedPart]) -> list[dict[str, Any]]:
     """The parts that passed and are not known to be defective, and those that were flagged by mistake."""
-    return [
+    good = [
         row
         for row, part in zip(rows, parts, strict=True)
         if part.defective is False or (part.passed and part.defective is None)
     ]
+    return good if all(row["similarity"] is not None for row in rows) else representative(good)
 
 
 def _draw(

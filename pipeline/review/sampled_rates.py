@@ -24,9 +24,13 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewedPart:
-    """A part that was judged: `defective` is None where no reviewer decided; `passed` is the verdict it had."""
+    """A part that was judged: `defective` is None where no reviewer decided; `passed` is the verdict it had.
 
-    similarity: float
+    `similarity` may be None only where nobody decided: parts of an earlier night, whose reviewed ones alone were judged
+    again with the present goldens.
+    """
+
+    similarity: float | None
     passed: bool
     defective: bool | None
 
@@ -49,12 +53,14 @@ def weighted_parts(parts: Sequence[ReviewedPart]) -> WeightedParts:
     defective: list[float] = []
     for passed in (False, True):
         stratum = [part for part in parts if part.passed is passed]
-        decided = sorted((part for part in stratum if part.defective is not None), key=lambda part: part.similarity)
+        decided = sorted(
+            (p.similarity, p.defective) for p in stratum if p.defective is not None and p.similarity is not None
+        )
         if not decided:
             continue
         edges = np.linspace(0, len(stratum), len(decided) + 1).round().astype(int)
-        for part, times in zip(decided, np.diff(edges), strict=True):
-            (defective if part.defective else good).extend([part.similarity] * int(times))
+        for (similarity, bad), times in zip(decided, np.diff(edges), strict=True):
+            (defective if bad else good).extend([similarity] * int(times))
     return WeightedParts(good=np.array(good, dtype=np.float64), defective=np.array(defective, dtype=np.float64))
 
 
@@ -64,15 +70,17 @@ def rates_at(threshold: float, parts: Sequence[ReviewedPart]) -> tuple[Estimate,
     The parts fall into four strata: flagged or passed then, below or above `threshold` now. Each has the exact interval
     of its number of defective parts (one that is reviewed whole has none), at a confidence that the open ones share
     (Bonferroni); both rates rise and fall monotonously with each number, so their ends are rates at the ends.
+    Where similarities are unknown so is the size of those strata, see `_rates_of_sampled`.
     """
-    flagged_now = [
-        _stratum([part for part in parts if part.passed is passed and part.similarity < threshold])
-        for passed in (False, True)
-    ]
-    passing_now = [
-        _stratum([part for part in parts if part.passed is passed and part.similarity >= threshold])
-        for passed in (False, True)
-    ]
+    if any(part.similarity is None for part in parts):
+        return _rates_of_sampled(threshold, parts)
+    flagged_now, passing_now = (
+        [
+            _stratum([p for p in parts if p.passed is passed and _flagged(p, threshold) is now])
+            for passed in (False, True)
+        ]
+        for now in (True, False)
+    )
     uncertain = sum(one.reviewed < one.parts for one in (*flagged_now, *passing_now))
     confidence = 1 - (1 - _CONFIDENCE) / max(uncertain, 1)
     caught, missed = (_total(strata, confidence) for strata in (flagged_now, passing_now))
@@ -91,6 +99,43 @@ def rates_at(threshold: float, parts: Sequence[ReviewedPart]) -> tuple[Estimate,
             high=_or_one(_rate(missed.high, caught.low)),
         ),
     )
+
+
+def _rates_of_sampled(threshold: float, parts: Sequence[ReviewedPart]) -> tuple[Estimate, Estimate]:
+    """Overkill and escape where only reviewed parts have a similarity.
+
+    The reviewed parts that were flagged or passed then are a sample of all that were; how many of those are good and
+    flagged now, defective and missed now, and so on has the exact hypergeometric interval each (8 numbers share the
+    95 % by Bonferroni, those of strata that were reviewed whole excepted).
+    """
+    strata = [[part for part in parts if part.passed is passed] for passed in (False, True)]
+    sampled = sum(any(part.defective is None for part in stratum) for stratum in strata)
+    confidence = 1 - (1 - _CONFIDENCE) / max(4 * sampled, 1)
+
+    def number(*, defective: bool, flagged: bool) -> _Number:
+        return _total([_cell(stratum, threshold, defective, flagged) for stratum in strata], confidence)
+
+    false_alarms, accepted = number(defective=False, flagged=True), number(defective=False, flagged=False)
+    missed, caught = number(defective=True, flagged=False), number(defective=True, flagged=True)
+    return _estimate(false_alarms, accepted), _estimate(missed, caught)
+
+
+def _cell(parts: Sequence[ReviewedPart], threshold: float, defective: bool, flagged: bool) -> Stratum:  # noqa: FBT001 - two classes, twice
+    decided = [part for part in parts if part.defective is not None]
+    found = sum(part.defective is defective and _flagged(part, threshold) is flagged for part in decided)
+    return Stratum(parts=len(parts), reviewed=len(decided), defective=found)
+
+
+def _estimate(part: _Number, rest: _Number) -> Estimate:
+    return Estimate(
+        rate=_rate(part.middle, rest.middle),
+        low=_rate(part.low, rest.high) or 0.0,
+        high=_or_one(_rate(part.high, rest.low)),
+    )
+
+
+def _flagged(part: ReviewedPart, threshold: float) -> bool:
+    return part.similarity is not None and part.similarity < threshold
 
 
 @dataclass(frozen=True, kw_only=True)

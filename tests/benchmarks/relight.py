@@ -2,7 +2,8 @@
 
 HOME is that of `make demo`. Two nights of 300 boards (one in eight defective) under other light are judged; a reviewer
 who knows the truth answers for all flagged parts of the first and for 5 % of those that passed; `calibrate --reviewed
---max-overkill 5%`; the second night is judged again. Prints overkill and escape of the second night, before and after.
+--max-overkill 5%`; the second night is judged again. Then five false alarms become goldens, as `review goldens
+--confirm` does, and it is calibrated by the same reviews. Prints overkill and escape of the second night after each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import cv2
 
 from inspection.calibration import Policy
 from pipeline.batch import judge_chunk, plan_batch
+from pipeline.enrolling import enrol_product
 from pipeline.records import ReviewRecords, VerdictRecords
+from pipeline.review.exporting import propose_goldens
 from pipeline.review.items import DEFECT, GOOD, VERDICT, Answer
 from pipeline.review.recalibrating import calibrate_reviewed
 from pipeline.simulator import LineSimulator
@@ -98,7 +101,13 @@ def main() -> None:
         count = review(workspace, batch, truths[0])
         done = calibrate_reviewed(workspace, PRODUCT, VIEW, policy=Policy(max_overkill=0.05))
         print(f"| after, by {count} reviewed parts | {judge(workspace, Path(name) / 'night1', truths[1])[1]} |")
-        print(f"\n{done.calibration.statement}")
+        files = [one.frame_file for one in propose_goldens(workspace, PRODUCT, VIEW)]
+        enrol_product(workspace, PRODUCT, VIEW, files=files, added_by="truth", add=True)
+        again = calibrate_reviewed(workspace, PRODUCT, VIEW, policy=Policy(max_overkill=0.05))
+        told = judge(workspace, Path(name) / "night1", truths[1])[1]
+        print(f"| and with {len(files)} false alarms as goldens | {told} |")
+        print(f"\nafter: {done.calibration.statement}\nwith goldens: {again.calibration.statement}")
+        print(*again.calibration.warnings, sep="\n")
 
 
 if __name__ == "__main__":
