@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import defaultdict
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from inspection.calibration import Calibration, Policy, Rate, calibrate_scores
@@ -16,10 +16,9 @@ from pipeline.calibration_picture import draw_calibration
 from pipeline.keeping import UNKNOWN, keep_judged
 from pipeline.opening import open_inspector
 from pipeline.outbox import post
-from pipeline.records import VerdictRecords
 from pipeline.review.items import DEFECT, GOOD
-from pipeline.review.pulling import label_of
-from pipeline.review.rejudging import judge_again, representative
+from pipeline.review.rejudging import representative
+from pipeline.review.reviewed_nights import reviewed_parts
 from pipeline.review.sampled_rates import ReviewedPart, rates_at, weighted_parts
 from pipeline.tracking.logs import CalibrationLog, LabelledFile
 from pipeline.watch.figures import keep_baseline_of
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspection.calibration import Binding
-    from inspection.inspector import Inspector
     from pipeline.review.estimates import Estimate
     from pipeline.review.labels import Label
     from pipeline.workspace import Workspace
@@ -47,9 +45,9 @@ def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by na
 ) -> Calibrated:
     """Choose the threshold from reviewed parts of past nights, and make it the one that judges, or the challenger.
 
-    All parts judged with the present encoder, goldens and recipe count, by the similarity on record: those that were
-    reviewed by what was said of them, the others through the reviewed ones that stand for them. Where nobody has
-    reviewed such a part yet, as after new goldens, the reviewed parts of earlier nights are judged again.
+    Nights count whose flagged parts were all reviewed: parts that were reviewed by what was said of them, the others
+    through the reviewed ones that stand for them. After new goldens a night counts once it is judged again; while there
+    is none, the reviewed parts of earlier nights are compared anew, which proves less.
 
     Raises:
         NotEnrolledError: the product and view have no goldens.
@@ -59,7 +57,7 @@ def calibrate_reviewed(  # noqa: PLR0913 - what a calibration consists of, by na
     """
     started = time.monotonic()
     inspector = open_inspector(workspace, product, view, engine=engine)
-    first, labels, warnings = _reviewed(workspace, inspector)
+    first, labels, warnings = reviewed_parts(workspace, inspector)
     parts = [_part(row, labels) for row in first]
     before = _before(inspector.calibration, parts)
     calibration = replace(choose_from_reviews(parts, policy, inspector.binding), warnings=warnings)
@@ -112,6 +110,7 @@ def choose_from_reviews(parts: Sequence[ReviewedPart], policy: Policy, binding: 
     if not decided:
         message = "no part judged with the present encoder, goldens and recipe has a review; judge and review a night"
         raise CalibrationError(message)
+    _suffices(parts, policy)
     weighted = weighted_parts(parts)
     chosen = calibrate_scores(weighted.good, weighted.defective, policy=policy, binding=binding)
     overkill, escape = rates_at(chosen.threshold, parts)
@@ -134,6 +133,23 @@ def choose_from_reviews(parts: Sequence[ReviewedPart], policy: Policy, binding: 
     )
 
 
+def _suffices(parts: Sequence[ReviewedPart], policy: Policy) -> None:
+    """Refuse where the only similarities of parts that passed are those of a few reviewed ones.
+
+    The conformal bound needs 1 / max_overkill - 1 parts (see `inspection.calibration`), and weights add none.
+    """
+    known = sum(part.passed and part.defective is False for part in parts)
+    if policy.max_overkill and any(part.similarity is None for part in parts):
+        needed = math.ceil(1 / policy.max_overkill) - 1
+        if known < needed:
+            message = (
+                f"since the goldens changed, only {known} good parts that passed have been compared with them, and an "
+                f"overkill of at most {percent(policy.max_overkill)} needs {needed}; judge the reviewed night's frames "
+                "again with `goldentwin batch`: what was said of them stays"
+            )
+            raise InsufficientSampleError(message)
+
+
 def _statement(chosen: Calibration, parts: Sequence[ReviewedPart], overkill: Estimate, escape: Estimate) -> str:
     reviewed = sum(part.defective is not None for part in parts)
     wish = chosen.statement.split(". ")[0]
@@ -150,64 +166,6 @@ def _told(estimate: Estimate) -> str:
 
 def _rate(estimate: Estimate, n: int) -> Rate:
     return Rate(rate=estimate.rate or 0.0, low=estimate.low, high=estimate.high, n=n)
-
-
-def _reviewed(
-    workspace: Workspace, inspector: Inspector
-) -> tuple[list[dict[str, Any]], dict[str, Label], tuple[str, ...]]:
-    """Each frame of reviewed nights once, what was said of frames by their SHA-256, and warnings."""
-    found = inspector.reference_set
-    with VerdictRecords(workspace.records_url) as records:
-        rows = records.rows(product=found.product, view=found.view, order="judged")
-    said = label_of(workspace, found.product, found.view)
-    rows = [row for row in rows if row["verdict"] in {Verdict.PASS.value, Verdict.FLAG.value}]
-    grounds = asdict(inspector.binding)
-    present = [row for row in rows if all(row[name] == value for name, value in grounds.items())]
-    labels = _by_frame(present, said)
-    if labels:
-        present, waiting = _of_reviewed_nights(present, labels)
-        return _first_of_each_frame(present), labels, waiting
-    labels = _by_frame(rows, said)
-    rows, waiting = _of_reviewed_nights(rows, labels)
-    anew = judge_again(workspace, inspector, _first_of_each_frame(rows), labels)
-    return anew.rows, labels, (*waiting, *anew.warnings)
-
-
-def _by_frame(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> dict[str, Label]:
-    """The labels by the frame's SHA-256: a frame judged again by another threshold keeps what was said of it."""
-    return {row["frame_sha256"]: labels[row["key"]] for row in rows if row["key"] in labels}
-
-
-def _of_reviewed_nights(
-    rows: Sequence[dict[str, Any]], labels: Mapping[str, Label]
-) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """The rows of nights whose flagged parts were all reviewed, and a warning for the others.
-
-    Reviewers begin with the worst, so the flagged parts that were reviewed first are no sample of the others.
-    """
-    flagged: dict[str, list[bool]] = defaultdict(list)
-    reviewed = {row["batch"] for row in rows if row["frame_sha256"] in labels}
-    for row in rows:
-        if row["verdict"] == Verdict.FLAG.value:
-            flagged[row["batch"]].append(row["frame_sha256"] in labels)
-    unfinished = {batch for batch in reviewed if not all(flagged[batch])}
-    if unfinished and unfinished == reviewed:
-        batch = min(unfinished, key=lambda one: flagged[one].count(False))
-        message = f"{flagged[batch].count(False)} of {len(flagged[batch])} flagged parts of batch {batch} wait for "
-        message += "review; reviewers begin with the worst, so finish them before calibrating by them"
-        raise CalibrationError(message)
-    warnings = tuple(
-        f"batch {batch} took no part: not all of its flagged parts are reviewed" for batch in sorted(unfinished)
-    )
-    return [row for row in rows if row["batch"] in reviewed - unfinished], warnings
-
-
-def _first_of_each_frame(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each frame once, as it was first judged: then its chance of being reviewed was the share of its kind."""
-    first: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        first.setdefault(row["frame_sha256"], row)
-    return list(first.values())
 
 
 def _part(row: Mapping[str, Any], labels: Mapping[str, Label]) -> ReviewedPart:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from inspection.verdicts import Verdict
 from pipeline.inspecting import inspect_frames
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from inspection.inspector import Inspector
     from pipeline.workspace import Workspace
+
+
+MEASURED: Final = ("similarity", "distance", "matrix", "brightness", "focus")
+"""What of a row depends on the goldens or tells of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +34,20 @@ def judge_again(
 ) -> Rejudged:
     """Compare the reviewed parts of past nights with the goldens as they are now.
 
-    Every row stays, so that a reviewed part goes on standing for those of its kind; but what is a golden now is left
-    out, for it is no sample of a part. A frame that was not kept or is no longer inspectable counts as not reviewed.
+    Every row stays, so that a reviewed part goes on standing for those of its kind. A frame that was not kept or is no
+    longer inspectable counts as not reviewed.
 
     Args:
         workspace: where the frames were kept when their parts were chosen for review.
         inspector: of the present encoder, goldens and recipe.
-        rows: each frame once, with the verdict it had.
+        rows: each frame once, with the verdict it had; no goldens.
         reviewed: SHA-256 of the frames that were reviewed.
     """
-    known = {golden.sha256 for golden in inspector.reference_set.goldens} | set(inspector.learned_from)
-    samples = [row for row in rows if row["frame_sha256"] not in known]
     with ReviewRecords(workspace.records_url) as records:
         found = inspector.reference_set
         items = records.items(product=found.product, view=found.view)
     kept = {item.key: workspace.home / item.frame_file for item in items if item.frame_file}
-    wanted = [row for row in samples if row["frame_sha256"] in reviewed and row["key"] in kept]
+    wanted = [row for row in rows if row["frame_sha256"] in reviewed and row["key"] in kept]
     files = [FrameFile(frame=row["frame"], path=kept[row["key"]], part_id=row["part_id"]) for row in wanted]
     anew = {}
     for row, verdict in zip(wanted, inspect_frames(inspector, files), strict=True):
@@ -55,10 +57,10 @@ def judge_again(
             values = {"similarity": judged.similarity, "distance": judged.distance, "matrix": matrix}
             anew[row["key"]] = {**values, "brightness": judged.brightness, "focus": judged.focus}
     unknown = {"similarity": None, "distance": None}
-    lost = sum(row["frame_sha256"] in reviewed and row["key"] not in anew for row in samples)
+    lost = sum(row["frame_sha256"] in reviewed and row["key"] not in anew for row in rows)
     return Rejudged(
-        rows=[{**row, **anew.get(row["key"], unknown)} for row in samples],
-        warnings=_warnings(len(rows) - len(samples), lost),
+        rows=[{**row, **anew.get(row["key"], unknown)} for row in rows],
+        warnings=_warnings(lost),
     )
 
 
@@ -70,10 +72,7 @@ def representative(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row["similarity"] is not None and row["verdict"] == Verdict.PASS.value]
 
 
-def _warnings(goldens: int, lost: int) -> tuple[str, ...]:
-    said = []
-    if goldens:
-        said.append(f"{goldens} reviewed parts took no part: they are goldens now, or the network learned from them")
-    if lost:
-        said.append(f"{lost} reviewed parts took no part: their frames were not kept or can't be inspected any more")
-    return tuple(said)
+def _warnings(lost: int) -> tuple[str, ...]:
+    if not lost:
+        return ()
+    return (f"{lost} reviewed parts took no part: their frames were not kept or can't be inspected any more",)

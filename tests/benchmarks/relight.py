@@ -3,7 +3,8 @@
 HOME is that of `make demo`. Two nights of 300 boards (one in eight defective) under other light are judged; a reviewer
 who knows the truth answers for all flagged parts of the first and for 5 % of those that passed; `calibrate --reviewed
 --max-overkill 5%`; the second night is judged again. Then five false alarms become goldens, as `review goldens
---confirm` does, and it is calibrated by the same reviews. Prints overkill and escape of the second night after each.
+--confirm` does, the first night is judged again, and it is calibrated by the same reviews. Prints overkill and escape
+of the second night after each.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ def main() -> None:
         print(f"| after, by {count} reviewed parts | {judge(workspace, Path(name) / 'night1', truths[1])[1]} |")
         files = [one.frame_file for one in propose_goldens(workspace, PRODUCT, VIEW)]
         enrol_product(workspace, PRODUCT, VIEW, files=files, added_by="truth", add=True)
+        judge(workspace, Path(name) / "night0", truths[0])  # what was said of its frames stays
         again = calibrate_reviewed(workspace, PRODUCT, VIEW, policy=Policy(max_overkill=0.05))
         told = judge(workspace, Path(name) / "night1", truths[1])[1]
         print(f"| and with {len(files)} false alarms as goldens | {told} |")
