@@ -44,13 +44,22 @@ def parts_of_a_night(rng, parts=4000, threshold=0.6, share=0.05):
 
 
 def test_each_reviewed_part_stands_for_its_kind():
-    """2 of 40 passed parts reviewed stand for 20 each, all flagged ones for themselves."""
-    parts = [part(0.9, passed=True) for _ in range(38)]
+    """A defective one of 2 reviewed of 40 stands for 20: itself and the 19 nearest; the others are themselves."""
+    parts = [part(0.9 if n % 2 else 0.7, passed=True) for n in range(38)]
     parts += [part(0.8, passed=True, defective=False), part(0.85, passed=True, defective=True)]
     parts += [part(0.1 * n, passed=False, defective=n > 1) for n in range(5)]
     weighted = weighted_parts(parts)
-    assert (weighted.good == 0.8).sum() == (weighted.defective == 0.85).sum() == 20
     assert len(weighted.good) + len(weighted.defective) == 45
+    assert (weighted.defective == 0.85).sum() == 20
+    assert sorted(weighted.good[2:]) == [0.7] * 19 + [0.8]
+
+
+def test_where_similarities_are_unknown_good_parts_too_stand_for_others():
+    """After new goldens nothing else is known: 1 good and 1 defective of 40 stand for 20 each."""
+    parts = [part(None, passed=True) for _ in range(38)]
+    parts += [part(0.8, passed=True, defective=False), part(0.85, passed=True, defective=True)]
+    weighted = weighted_parts(parts)
+    assert (weighted.good == 0.8).sum() == (weighted.defective == 0.85).sum() == 20
 
 
 def test_lowering_the_threshold_is_counted_exactly():

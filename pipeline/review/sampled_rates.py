@@ -44,10 +44,13 @@ class WeightedParts:
 
 
 def weighted_parts(parts: Sequence[ReviewedPart]) -> WeightedParts:
-    """Every decided part as often as it stands for parts of its stratum, so that shares are those of the whole night.
+    """All parts of a night by what they are thought to be, so that shares are those of the whole night.
 
     A part of a stratum of N of which n are decided stands for N / n parts (Horvitz and Thompson 1952, JASA 47,
-    663-685); whole numbers that add up to N are dealt out, the least similar parts first.
+    663-685); whole numbers that add up to N are dealt out, the least similar parts first. Defective ones count at the
+    similarity of those decided. Of the parts that nobody decided, those nearest to them in similarity are the ones they
+    stand for; the others are good, each at its own similarity (a dozen reviewed parts know no 5 % quantile, a whole
+    night does). Where their similarities are unknown, good ones too count at the similarity of those decided.
     """
     good: list[float] = []
     defective: list[float] = []
@@ -59,9 +62,26 @@ def weighted_parts(parts: Sequence[ReviewedPart]) -> WeightedParts:
         if not decided:
             continue
         edges = np.linspace(0, len(stratum), len(decided) + 1).round().astype(int)
-        for (similarity, bad), times in zip(decided, np.diff(edges), strict=True):
-            (defective if bad else good).extend([similarity] * int(times))
+        standing = list(zip(decided, np.diff(edges), strict=True))
+        defective.extend(similarity for (similarity, bad), times in standing if bad for _ in range(times))
+        undecided = [part.similarity for part in stratum if part.defective is None]
+        known = sorted(similarity for similarity in undecided if similarity is not None)
+        if len(known) < len(undecided):
+            good.extend(similarity for (similarity, bad), times in standing if not bad for _ in range(times))
+            continue
+        good.extend(similarity for similarity, bad in decided if not bad)
+        for (similarity, bad), times in standing:
+            if bad:
+                known = _without_nearest(known, similarity, int(times) - 1)
+        good.extend(known)
     return WeightedParts(good=np.array(good, dtype=np.float64), defective=np.array(defective, dtype=np.float64))
+
+
+def _without_nearest(values: list[float], similarity: float, count: int) -> list[float]:
+    """`values`, ascending, without the `count` nearest to `similarity`."""
+    nearest = sorted(range(len(values)), key=lambda at: abs(values[at] - similarity))
+    left_out = set(nearest[: max(count, 0)])
+    return [value for at, value in enumerate(values) if at not in left_out]
 
 
 def rates_at(threshold: float, parts: Sequence[ReviewedPart]) -> tuple[Estimate, Estimate]:
