@@ -52,8 +52,8 @@ class ShownFrame:
 class LineSnapshot:
     """A line at one moment.
 
-    `captured` counts the frames that the line took in since its start, `counts` those told of by verdict (CANNOT_INSPECT
-    holds skipped and late ones too), `skipped` and `late` those not inspected for want of time, `waiting` those in hand,
+    `captured` counts the frames taken in since the start, `counts` those told of by verdict (CANNOT_INSPECT holds
+    skipped and late ones too), `skipped` and `late` those not inspected for want of time, `waiting` those in hand,
     `unrecorded` those told of whose record is still to be written, `missed` frames that the camera counted and that
     never came. Latencies are from capture to signal, in milliseconds, over the last frames that were judged;
     `latency_limit` is what is aimed at. `latest` and `events` come newest first.
