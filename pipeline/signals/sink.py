@@ -10,7 +10,7 @@ from inspection.errors import GoldentwinError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.signals.signal import Signal, StateReport
+    from pipeline.signals.message import Signal, StateReport
 
 
 class SinkLostError(GoldentwinError):
