@@ -32,6 +32,10 @@ class Reason(StrEnum):
     NOT_COMPARED = "not compared"
     NOT_CALIBRATED = "not calibrated"
     NOT_RECOGNISED = "not recognised"
+    SKIPPED = "skipped"
+    TOO_LATE = "too late"
+    INTERRUPTED = "interrupted"
+    NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,6 +173,13 @@ def judge_chunk(plan: BatchPlan, chunk: Sequence[FrameFile]) -> ChunkResult:
 
 def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
     """Count the batch's verdicts, draw the contact sheet of flagged parts and post the batch to MLflow."""
+    summary = report_batch(plan, seconds)
+    close_batch(plan.workspace, plan.key)
+    return summary
+
+
+def report_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
+    """The same for a batch that is not closed by it."""
     with VerdictRecords(plan.workspace.records_url) as records:
         rows = records.rows(product=plan.product, view=plan.view, batch=plan.batch)
     flagged = [row for row in rows if row["verdict"] == Verdict.FLAG]
@@ -199,7 +206,6 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
     )
     tracked = post(plan.workspace, log) if rows else False
     queues = _push_reviews(plan)
-    close_batch(plan.workspace, plan.key)
     return BatchSummary(
         batch=plan.batch,
         product=plan.product,

@@ -100,6 +100,11 @@ class Workspace:
         return os.environ.get("GOLDENTWIN_DATABASE_URL") or f"sqlite:///{self.home / 'records.db'}"
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def _from_environment(name: str) -> Path | None:
     value = os.environ.get(name)
     return Path(value) if value else None

@@ -183,7 +183,7 @@ def test_another_schema_version_is_refused_with_the_way_out(url):
     """A database of a newer or older goldentwin is left alone."""
     with VerdictRecords(url) as records, records._database.writing() as connection:
         connection.exec_driver_sql("UPDATE goldentwin_meta SET value = '99'")
-    with pytest.raises(RecordsError, match=r"schema version 99, this goldentwin knows 2.*--home"):
+    with pytest.raises(RecordsError, match=r"schema version 99, this goldentwin knows 3.*--home"):
         VerdictRecords(url)
 
 
@@ -193,7 +193,7 @@ def test_records_of_the_first_version_gain_the_tables_that_came_since(url):
         records.add([judged("a.png")], batch="night")
         with records._database.writing() as connection:
             connection.exec_driver_sql("UPDATE goldentwin_meta SET value = '1'")
-            for table in ("review_items", "review_answers", "audit_log", "shadow_verdicts"):
+            for table in ("review_items", "review_answers", "audit_log", "shadow_verdicts", "line_events"):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
     with VerdictRecords(url) as records:
         assert len(records.rows()) == 1

@@ -71,3 +71,16 @@ shadow_verdicts = Table(
     Column("evidence", StoredText),
     Index("shadow_verdicts_by_batch", "batch"),
 )
+
+# What happened to running lines: cameras lost, signals not acknowledged, drift. `id` keeps an event from being twice.
+line_events = Table(
+    "line_events",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("line", StoredText, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("said", StoredText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("line_events_by_line", "line", "at"),
+)

@@ -22,11 +22,12 @@ _ROWS_PER_FETCH = 5_000
 
 
 class RowOrder(StrEnum):
-    """How rows are sorted: least similar first (those without a similarity last), by frame, or as they were judged."""
+    """How rows are sorted: least similar first (without a similarity last), by frame, as judged, or newest first."""
 
     SIMILARITY = "similarity"
     FRAME = "frame"
     JUDGED = "judged"
+    LATEST = "latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +91,16 @@ class VerdictRecords:
             row_of(one, batch=batch, station=station, evidence=pictures.get(one.frame.frame), judged_at=now)
             for one in judged
         ]
+        return self.add_rows(rows)
+
+    def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """The same for rows made before (`row_of`), as a line keeps them until they are written."""
         if not rows:
             return 0
-        rows.sort(key=lambda row: str(row["key"]))  # one order for all writers, or PostgreSQL may meet a deadlock
+        ordered = sorted(rows, key=lambda row: str(row["key"]))  # one order for all, or PostgreSQL may meet a deadlock
         statement = self._database.insert(verdicts).on_conflict_do_nothing()
         with self._database.writing() as connection:
-            return connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+            return connection.execute(statement, ordered, execution_options={"preserve_rowcount": True}).rowcount
 
     def judged(
         self, product: str, view: str, provenance: Provenance, *, frames: Collection[str] | None = None
@@ -207,4 +212,6 @@ def _sorting(order: RowOrder) -> tuple[ColumnElement[Any], ...]:
         return verdicts.c.similarity.asc().nulls_last(), frame.asc(), verdicts.c.key.asc()
     if order is RowOrder.FRAME:
         return frame.asc(), verdicts.c.key.asc()
+    if order is RowOrder.LATEST:
+        return verdicts.c.judged_at.desc(), frame.desc(), verdicts.c.key.asc()
     return verdicts.c.judged_at.asc(), frame.asc(), verdicts.c.key.asc()

@@ -28,8 +28,9 @@ from sqlalchemy import (
 from inspection.verdicts import Provenance
 from pipeline.frames import FrameVerdict, finite
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 KEY_COLUMNS = ("product", "view", "frame", "frame_sha256", "calibration", "encoder", "reference_set", "recipe")
+_MOMENTS = ("captured_at", "judged_at")
 _KEY_LENGTH = 32
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
@@ -134,6 +135,21 @@ def row_of(
     return {"key": row_key(values), **values}
 
 
+def row_text(row: Mapping[str, Any]) -> str:
+    """A row of `verdicts` as one line of JSON, for keeping it until it can be written."""
+    return json.dumps({**row, **{name: row[name] and row[name].isoformat() for name in _MOMENTS}})
+
+
+def row_from_text(text: str) -> dict[str, Any]:
+    """The row that `row_text` made `text` of.
+
+    Raises:
+        ValueError, KeyError: it is none.
+    """
+    values = json.loads(text)
+    return {**values, **{name: values[name] and datetime.fromisoformat(values[name]) for name in _MOMENTS}}
+
+
 def key_of(verdict: FrameVerdict) -> str:
     """The key of the row that keeps `verdict`."""
     return row_key({**verdict.to_dict(), "frame_sha256": verdict.frame.sha256})
@@ -153,7 +169,7 @@ def row_dict(row: Row[Any]) -> dict[str, Any]:
 def plain_values(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of `verdicts` as plain JSON values."""
     values = dict(stored)
-    for name in ("captured_at", "judged_at"):
+    for name in _MOMENTS:
         values[name] = values[name].isoformat() if values[name] else None
     values["calibration"] = values["calibration"] or None
     return values

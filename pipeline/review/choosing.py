@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inspection.blind import draw_blind
@@ -35,7 +36,13 @@ class Witness:
         self.items: list[ReviewItem] = []
         self._workspace, self._inspector, self._batch = workspace, inspector, batch
 
-    def see(self, verdict: FrameVerdict, source: Path) -> None:
+    def wants(self, verdict: FrameVerdict) -> bool:
+        """Whether `see` would keep anything of it."""
+        judgement = verdict.judgement
+        chosen = choose(key_of(verdict), judgement.verdict, self._inspector.reference_set.recipe.review)
+        return judgement.verdict is Verdict.FLAG or chosen is not None
+
+    def see(self, verdict: FrameVerdict, source: Path | LiveFrame) -> None:
         """Keep what `verdict` needs; `verdict.frame.image` and the similarity map must still be there.
 
         Raises:
@@ -83,7 +90,15 @@ class Witness:
         return write_evidence(folder, frame.frame, strip).relative_to(self._workspace.home)
 
 
-def keep_frame(workspace: Workspace, source: Path, sha256: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class LiveFrame:
+    """A frame that is no file, or whose file may be gone: its bytes as a file of this `suffix`."""
+
+    data: bytes
+    suffix: str
+
+
+def keep_frame(workspace: Workspace, source: Path | LiveFrame, sha256: str) -> str:
     """Keep the frame as it came, by its content, and give its path relative to the home.
 
     "" where the file is no longer the one that was judged.
@@ -94,7 +109,7 @@ def keep_frame(workspace: Workspace, source: Path, sha256: str) -> str:
     suffix = source.suffix.lower()
     target = workspace.frames / sha256[:2] / f"{sha256}{suffix}"
     if not target.is_file():
-        data, problem = read_bytes(source)
+        data, problem = (source.data, None) if isinstance(source, LiveFrame) else read_bytes(source)
         if problem or hashlib.sha256(data).hexdigest() != sha256:
             return ""
         write_bytes(target, data)

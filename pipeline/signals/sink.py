@@ -17,6 +17,10 @@ class SinkLostError(GoldentwinError):
     """The receiver does not answer; sending again later may help."""
 
 
+class SignalRefusedError(GoldentwinError):
+    """The receiver is there and refuses a signal; sending the same again would change nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acknowledgement:
     """The line's own word that it acted on a signal; `at` is `time.monotonic()` when it came, in seconds."""
@@ -61,6 +65,7 @@ class Sink(Protocol):
 
         Raises:
             SinkLostError: it does not answer; whether it has the signal is then unknown, and the same is sent again.
+            SignalRefusedError: it does not take this signal.
         """
 
     def report(self, state: StateReport) -> None:

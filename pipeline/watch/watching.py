@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspection.errors import EvaluationError, NotEnrolledError
 from inspection.reference_set import load_reference_set
+from inspection.verdicts import Reason
 from pipeline.records import VerdictRecords
 from pipeline.watch.charts import FEWEST
 from pipeline.watch.drift import watch_frames
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pipeline.watch.drift import Alarm, Night
     from pipeline.watch.figures import Baseline
     from pipeline.workspace import Workspace
+
+_NOT_TRIED = frozenset({Reason.SKIPPED, Reason.TOO_LATE, Reason.INTERRUPTED, Reason.NOT_RECORDED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +45,14 @@ class Watched:
     why_not: str | None = None
 
 
-def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None = None) -> Watched:
+def watch_batch(
+    workspace: Workspace, product: str, view: str, batch: str | None = None, *, latest: int | None = None
+) -> Watched:
     """Hold a batch (by default the latest) against the parts of the calibration that judged it, and draw the charts.
 
-    Where the recipe's `watch.holds_pass` is set and something changed, no part passes automatically any more until the
-    view is calibrated anew or the hold is released (see `hold_pass`).
+    `latest` looks at so many of its newest frames only, as for a line that runs. Frames that a line had no time for say
+    nothing of it and are passed over. Where the recipe's `watch.holds_pass` is set and something changed, no part
+    passes automatically any more until the view is calibrated anew or the hold is released (see `hold_pass`).
 
     Raises:
         EvaluationError: no such batch was judged.
@@ -55,12 +61,13 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
     """
     with VerdictRecords(workspace.records_url) as records:
         name = batch or next((b.batch for b in records.batches() if (b.product, b.view) == (product, view)), "")
-        rows = records.rows(product=product, view=view, batch=name, order="judged") if name else []
+        found = records.rows(product=product, view=view, batch=name, order="latest", limit=latest) if name else []
+    rows = [row for row in found if not _not_tried(row)]
     if not rows:
         called = f"batch {name}" if name else "batch"
         message = f"no {called} of {product}/{view} was judged; run `goldentwin batch {product} --frames DIR`"
         raise EvaluationError(message)
-    calibration = rows[-1]["calibration"] or ""
+    calibration = rows[0]["calibration"] or ""
     baseline = read_baseline(workspace, product, view, calibration)
     if baseline is None or len(rows) < FEWEST:
         return _not_watched(product, view, name, rows)
@@ -93,6 +100,11 @@ def watch_batch(workspace: Workspace, product: str, view: str, batch: str | None
         page=page,
         picture=picture,
     )
+
+
+def _not_tried(row: dict[str, Any]) -> bool:
+    """Whether a line told of this frame without having compared it, for want of time or after a kill."""
+    return row["similarity"] is None and str(row["reason"] or "").partition(":")[0] in _NOT_TRIED
 
 
 def _watched(baseline: Baseline, rows: Sequence[dict[str, Any]]) -> tuple[Night, str]:
