@@ -95,7 +95,7 @@ class Recorder:
             with ExitStack() as stack:
                 tables = _Tables(self._url, stack)
                 while True:
-                    self._portion(tables, ending=ending)
+                    self._portion(tables)
                     self._status.is_up(WHAT, WHAT, back=EventKind.RECORDS_BACK)
                     waiting = self._spool.unrecorded()
                     self._status.records_waiting(waiting)
@@ -106,14 +106,14 @@ class Recorder:
         except (RecordsError, OSError) as error:
             return str(error)
 
-    def _portion(self, tables: _Tables, *, ending: bool) -> None:
+    def _portion(self, tables: _Tables) -> None:
         events = self._status.unwritten_events()
         try:
             tables.events.add(events)
         except RecordsError:
             self._status.give_back(events)
             raise
-        parts = [part for part in self._spool.to_record(_PORTION) if not self._to_come(part, ending=ending)]
+        parts = [part for part in self._spool.to_record(_PORTION) if not self._to_come(part)]
         by_batch: dict[str, list[SpooledPart]] = defaultdict(list)
         for part in parts:
             by_batch[part.batch].append(part)
@@ -141,10 +141,10 @@ class Recorder:
         tables.verdicts.add_rows(rows)
         self._spool.mark_recorded([part.sequence for part in parts])
 
-    def _to_come(self, part: SpooledPart, *, ending: bool) -> bool:
+    def _to_come(self, part: SpooledPart) -> bool:
         """Whether the verdict of a part that was too late is still on its way."""
         one = self._late.get(part.sequence)
-        if ending or one is None or one.admitted is None or one.admitted.future is None:
+        if one is None or one.admitted is None or one.admitted.future is None:
             return False
         return not one.admitted.future.done() and time.monotonic() - one.admitted.shot.captured < _LATE_SECONDS
 

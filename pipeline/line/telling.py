@@ -68,6 +68,7 @@ class Teller:
         self._state, self._detail = LineState.RUNNING, ""
         self._reported = 0.0
         self._asked = False
+        self._until = 0.0
         self._something = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tell {sink.name}", daemon=True)
@@ -87,6 +88,7 @@ class Teller:
     def stop(self, state: LineState, detail: str, *, seconds: float) -> bool:
         """Tell what waits and that the line has ended, for `seconds` at most; False where not all could be told."""
         self._state, self._detail = state, detail
+        self._until = time.monotonic() + seconds
         self._ending.set()
         self._something.set()
         self._thread.join(seconds)
@@ -102,7 +104,9 @@ class Teller:
             wait = _BACKOFF[0] if self._status.up(WHAT, self.sink.name) else min(2 * wait, _BACKOFF[1])
             self._status.is_down(WHAT, self.sink.name, problem, lost=EventKind.SIGNAL_LOST)
             if self._ending.wait(wait):
-                return
+                if time.monotonic() + wait > self._until:
+                    return
+                time.sleep(wait)
             self._something.set()
 
     def _problem(self) -> str:
