@@ -1,10 +1,17 @@
-"""How far a night has come, told to whoever waits for it in the same process."""
+"""How far a night has come, and how a line is, told to whoever waits for it in the same process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.line.line import Line, LineSummary
+    from pipeline.line.snapshot import LineSnapshot
+    from pipeline.signals import Sink
 
 Watcher = Callable[[int, int], None]
 
@@ -28,3 +35,36 @@ def report_progress(done: int, total: int) -> None:
     """Tell the watcher, where there is one."""
     if watcher := _watcher.get():
         watcher(done, total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineViews:
+    """Who looks on while a line runs in this process.
+
+    `ready` gets the line before it runs and `done` what it came to; `look` is called some times a second, `page` with
+    the address of the live page once it is there; `sinks` are told of each part after all others.
+    """
+
+    ready: Callable[[Line], None] = lambda _line: None
+    done: Callable[[LineSummary], None] = lambda _summary: None
+    look: Callable[[LineSnapshot], None] = lambda _snapshot: None
+    page: Callable[[str], None] = lambda _address: None
+    sinks: list[Sink] = field(default_factory=list)
+
+
+_views: ContextVar[LineViews | None] = ContextVar("views", default=None)
+
+
+@contextmanager
+def line_viewed_by(views: LineViews) -> Iterator[None]:
+    """Let a line that runs inside the block be seen. A flow's parameters are JSON: a terminal can't be one of them."""
+    token = _views.set(views)
+    try:
+        yield
+    finally:
+        _views.reset(token)
+
+
+def line_views() -> LineViews:
+    """Those of the block we are in; nobody outside one."""
+    return _views.get() or LineViews()

@@ -63,7 +63,7 @@ def test_embedded_server_that_does_not_start_does_not_stop_the_night(night, judg
         raise ServerStartError(message)
         yield
 
-    monkeypatch.setattr(run_now, "_named_api", lambda _home: None)
+    monkeypatch.setattr(run_now, "named_api", lambda _home: None)
     monkeypatch.setattr(run_now, "embedded_server", broken)
     run_now.run_nightly(night)
     assert len(judged) == 2

@@ -24,6 +24,7 @@ from flows.commands import (
     promote,
     records,
     review,
+    stream,
     train,
     ui,
     versions,
@@ -48,6 +49,7 @@ app.command()(calibrate.calibrate)
 app.command()(inspecting.inspect)
 app.command()(evaluate.evaluate)
 app.command()(batch.batch)
+app.command()(stream.stream)
 app.command()(versions.versions)
 app.command()(versions.restore)
 app.command()(promote.promote)

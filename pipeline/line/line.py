@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from inspection.inspector import Inspector
     from pipeline.cameras import Camera, Shot
     from pipeline.line.intake import Gate
@@ -142,6 +145,16 @@ class Line:
     def snapshot(self) -> LineSnapshot:
         """The line at this moment; from any thread."""
         return self.status.snapshot()
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that judges."""
+        return self._judges.inspector.engine
+
+    @property
+    def golden(self) -> NDArray[np.uint8]:
+        """The first golden, (H, W, 3) RGB uint8, to show beside frames."""
+        return self._judges.inspector.first_golden
 
     def stop(self, why: str) -> None:
         """Let the line end; from any thread, or a signal handler."""
