@@ -9,7 +9,8 @@ from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pipeline.cameras import CameraLostError, EndOfFramesError
+from pipeline.cameras import EndOfFramesError
+from pipeline.cameras.reconnecting import CameraNews, ReconnectingCamera
 from pipeline.line.admitted import Admitted
 from pipeline.line.events import EventKind
 from pipeline.line.settings import Policy
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 WHAT: Final = "camera"
 _READ_SECONDS: Final = 0.2
-_BACKOFF: Final = (0.2, 5.0)
 _CAUGHT_UP: Final = 20  # frames in a row without a skip
 _TELL_SECONDS: Final = 10.0  # between two events of the same kind
 
@@ -74,7 +74,7 @@ class Intake:
         gate: Gate | None,
         identify: Callable[[Shot], str],
     ) -> None:
-        self._settings, self._camera, self._spool = settings, camera, spool
+        self._settings, self._camera, self._spool = settings, ReconnectingCamera(camera), spool
         self._judges, self._pace, self._status, self._taken = judges, pace, status, taken
         self._gate, self._identify = gate, identify
         self._policy = settings.policy or (Policy.SKIP if camera.live else Policy.BLOCK)
@@ -134,24 +134,23 @@ class Intake:
             self._taken.put(None)
 
     def _read_on(self) -> None:
-        wait = _BACKOFF[0]
+        self._camera.open()
         while not self._stopping.is_set():
-            try:
-                self._camera.open()
+            found = self._camera.read(_READ_SECONDS)
+            if isinstance(found, CameraNews):
+                self._hear(found)
+            elif found is not None:
                 self._status.is_up(WHAT, self._camera.name, back=EventKind.CAMERA_BACK)
-                wait = _BACKOFF[0]
-                while not self._stopping.is_set():
-                    shot = self._camera.read(_READ_SECONDS)
-                    if shot is not None and self._enough(shot):
-                        return
-            except CameraLostError as error:
-                self._status.is_down(WHAT, self._camera.name, str(error), lost=EventKind.CAMERA_LOST)
-            with suppress(Exception):
-                self._camera.close()
-            self._last_number = None  # a camera that was away counts anew
-            if self._stopping.wait(wait):
-                return
-            wait = min(2 * wait, _BACKOFF[1])
+                if self._enough(found):
+                    return
+            elif self._camera.up:
+                self._status.is_up(WHAT, self._camera.name, back=EventKind.CAMERA_BACK)
+
+    def _hear(self, news: CameraNews) -> None:
+        if news.up:
+            self._status.is_up(WHAT, self._camera.name, back=EventKind.CAMERA_BACK)
+        else:
+            self._status.is_down(WHAT, self._camera.name, news.said, lost=EventKind.CAMERA_LOST)
 
     def _enough(self, shot: Shot) -> bool:
         """Take in the parts that a frame shows; True once there are as many as were asked for."""
