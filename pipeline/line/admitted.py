@@ -39,13 +39,17 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """A frame under its sequence number; `future` gives what the inspector says, None where it was skipped."""
+    """A frame under its sequence number; `future` gives what the inspector says, None where it was skipped.
+
+    `behind` frames were in hand when it came.
+    """
 
     sequence: int
     frame: str
     part_id: str
     shot: Shot
     future: Future[Judged] | None
+    behind: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ class Decider:
         taken: the parts in their order; None ends them.
         can_tell: whether the receiver that acts is there.
         on_decided: called with each part once it is written down.
-        has_left: called when a judged part is no longer in hand.
+        has_left: called with each judged part that is no longer in hand.
     """
 
     def __init__(  # noqa: PLR0913 - what a decider consists of, by name
@@ -53,7 +53,7 @@ class Decider:
         taken: queue.Queue[Admitted | None],
         can_tell: Callable[[], bool],
         on_decided: Callable[[Decided], None],
-        has_left: Callable[[], None],
+        has_left: Callable[[Admitted], None],
     ) -> None:
         self._settings, self._spool, self._judges, self._status = settings, spool, judges, status
         self._taken, self._can_tell, self._on_decided, self._has_left = taken, can_tell, on_decided, has_left
@@ -82,7 +82,7 @@ class Decider:
                 self.keep(self._decide(one))
                 self.working_since = None
                 if one.future is not None:
-                    self._has_left()
+                    self._has_left(one)
         except Exception as error:  # noqa: BLE001 - the line is stopped by whoever looks after it
             self.problem = error
 

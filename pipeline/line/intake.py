@@ -111,8 +111,9 @@ class Intake:
             self._room.notify_all()
         self._thread.join(seconds)
 
-    def has_left(self) -> None:
-        """A judged part is no longer in hand."""
+    def has_left(self, one: Admitted) -> None:
+        """A judged part has its last word."""
+        self._pace.took(time.monotonic() - one.shot.captured, behind=one.behind)
         with self._room:
             self._in_hand -= 1
             self._room.notify()
@@ -179,7 +180,9 @@ class Intake:
             with self._room:
                 self._in_hand += 1
         future = self._judges.submit(shot) if judged else None
-        self._taken.put(Admitted(sequence=sequence, frame=frame, part_id=part_id, shot=shot, future=future))
+        self._taken.put(
+            Admitted(sequence=sequence, frame=frame, part_id=part_id, shot=shot, future=future, behind=in_hand)
+        )
 
     def _wait_for_room(self) -> bool:
         """Wait until another frame can be taken in hand; False where the line stops meanwhile: the frame waits on."""

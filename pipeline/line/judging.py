@@ -33,7 +33,6 @@ class Judges:
 
     def __init__(self, inspector: Inspector, pace: Pace, *, workers: int) -> None:
         self.inspector = inspector
-        self._pace = pace
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="judge")
         self._batches = _Batches(pace) if inspector.engine == "cuda" else None
 
@@ -52,21 +51,18 @@ class Judges:
             self._batches.close()
 
     def _judge(self, shot: Shot) -> Judged:
-        started = time.monotonic()
         inspector = self.inspector
         try:
             judgement = inspector.judge_prepared([prepared(inspector, shot)])[0]
         except Exception as error:
             logger.exception("a frame could not be compared")  # one frame must never stop a line
             judgement = not_compared(inspector, error)
-        sha256, now = file_digest(shot), time.monotonic()
-        self._pace.took(now - started)
-        return Judged(judgement=judgement, sha256=sha256, done_at=now)
+        return Judged(judgement=judgement, sha256=file_digest(shot), done_at=time.monotonic())
 
     def _prepare(self, shot: Shot, future: Future[Judged]) -> None:
-        inspector, started = self.inspector, time.monotonic()
+        inspector = self.inspector
         if self._batches is not None:
-            self._batches.put(_Waiting(inspector, prepared(inspector, shot), file_digest(shot), started, future))
+            self._batches.put(_Waiting(inspector, prepared(inspector, shot), file_digest(shot), future))
 
 
 def prepared(inspector: Inspector, shot: Shot) -> PreparedFrame:
@@ -88,10 +84,8 @@ def not_compared(inspector: Inspector, error: Exception) -> Judgement:
 class _Waiting:
     """A prepared frame that waits for its batch."""
 
-    def __init__(
-        self, inspector: Inspector, frame: PreparedFrame, sha256: str, started: float, future: Future[Judged]
-    ) -> None:
-        self.inspector, self.frame, self.sha256, self.started, self.future = inspector, frame, sha256, started, future
+    def __init__(self, inspector: Inspector, frame: PreparedFrame, sha256: str, future: Future[Judged]) -> None:
+        self.inspector, self.frame, self.sha256, self.future = inspector, frame, sha256, future
 
 
 class _Batches:
@@ -137,7 +131,6 @@ class _Batches:
         now = time.monotonic()
         self._adapt(now - started, len(batch))
         for item, judgement in zip(batch, judgements, strict=True):
-            self._pace.took((now - item.started) / len(batch))
             item.future.set_result(Judged(judgement=judgement, sha256=item.sha256, done_at=now))
 
     def _adapt(self, seconds: float, size: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS: Final = 0.25
 _MOST_TELLING: Final = 64
+_SWITCH_SECONDS: Final = 0.0005  # a judge that wants Python back must not wait 5 ms each time for the recorder
 _CAMERA_SECONDS: Final = 10.0
 _DECIDE_SECONDS: Final = 30.0
 _TELL_SECONDS: Final = 10.0
@@ -171,6 +173,7 @@ class Line:
             RecordsError, GoldentwinError: what the line can't go on without; parts and state were told before.
         """
         settings = self.settings
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self.status.event(EventKind.STARTED, f"{settings.product}/{settings.view} by {self._policy}")
         self._recorder.start()
         for teller in self._tellers:
