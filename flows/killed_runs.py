@@ -18,25 +18,31 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 LATEST_RUNS = 100
 
 
-def take_over_killed_runs() -> int:
+def take_over_killed_runs(line: str | None = None) -> int:
     """Mark earlier runs of the current flow as crashed where their process is gone, and tag this run with its own.
 
     Prefect believes a killed run to be running for ever, and such a run takes up a place in every limit.
 
+    Args:
+        line: only runs of this line; they are cancelled instead, for one that crashed is started again by itself
+            (flows/automations.yaml), and this run has taken its place already.
+
     Returns:
         How many there were.
     """
+    same = [] if line is None else [f"line:{line}"]
     with get_client(sync_client=True) as client:
-        own = [*runtime.flow_run.tags, machine_tag(), process_tag()]
+        own = [*runtime.flow_run.tags, *same, machine_tag(), process_tag()]
         client.update_flow_run(UUID(runtime.flow_run.id), tags=sorted(set(own)))
-        killed = [run.id for run in _running_here(client) if not any(_alive(tag) for tag in run.tags)]
+        killed = [run.id for run in _running_here(client, same) if not any(_alive(tag) for tag in run.tags)]
+        message = "The process was killed; a later run answers for what it left."
         for run in killed:
-            state: State[None] = Crashed(message="The process was killed; a later run judges the frames it left.")
+            state: State[None] = Crashed(message=message) if line is None else Cancelled(message=message)
             client.set_flow_run_state(run, state, force=True)
     return len(killed)
 
@@ -51,12 +57,12 @@ def process_tag() -> str:
     return f"process:{os.getpid()}"
 
 
-def _running_here(client: SyncPrefectClient) -> list[FlowRun]:
+def _running_here(client: SyncPrefectClient, tags: list[str]) -> list[FlowRun]:
     return client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[runtime.flow_run.flow_name])),
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
-            tags=FlowRunFilterTags(all_=[machine_tag()]),
+            tags=FlowRunFilterTags(all_=[machine_tag(), *tags]),
         ),
         sort=FlowRunSort.START_TIME_DESC,
         limit=LATEST_RUNS,

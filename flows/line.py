@@ -104,7 +104,7 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
         part_ids=part_ids,
     )
     with prefect_may_fail("killed runs stay running in Prefect"):
-        take_over_killed_runs()
+        take_over_killed_runs(line)
     teller = LineTeller(settings)
     summary = run_line(request, page_port=page_port, tell=teller.tell, hold=_turn_on_gpu)
     teller.tell(summary.snapshot, last=True)
