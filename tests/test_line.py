@@ -154,7 +154,8 @@ def hasty(monkeypatch):
     monkeypatch.setattr("pipeline.line.line._TELL_SECONDS", 0.3)
 
 
-def test_what_could_not_be_told_is_told_by_the_next_run(workspace, hasty):
+@pytest.mark.usefixtures("hasty")
+def test_what_could_not_be_told_is_told_by_the_next_run(workspace):
     """A receiver that stays away to the end gets all of it later, in the same words."""
     summary, _ = run(workspace, night(4), ListSink(away=True))
     assert not summary.complete
@@ -164,7 +165,8 @@ def test_what_could_not_be_told_is_told_by_the_next_run(workspace, hasty):
     assert [(signal.frame, signal.verdict.value) for signal in sink.signals[:4]] == told
 
 
-def test_a_receiver_that_has_a_signal_already_is_not_told_again(workspace, hasty):
+@pytest.mark.usefixtures("hasty")
+def test_a_receiver_that_has_a_signal_already_is_not_told_again(workspace):
     """After a kill between telling and noting it, the receiver's own word counts."""
     run(workspace, night(4), ListSink(away=True))
     sink = ListSink(holds=2)

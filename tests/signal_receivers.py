@@ -1,0 +1,234 @@
+"""Real receivers of signals for tests: a mosquitto broker, an OPC UA server, a web server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from inspection.verdicts import Verdict
+from pipeline.signals import Signal
+
+PATIENCE = 20.0
+
+
+def signal_of(sequence: int, **others: object) -> Signal:
+    """A signal of that number."""
+    values = {
+        "line": "line1",
+        "sequence": sequence,
+        "part_id": f"p{sequence}",
+        "frame": f"line1/{sequence}",
+        "product": "plate",
+        "view": "default",
+        "verdict": Verdict.PASS,
+        "reason": None,
+        "similarity": 0.75,
+        "threshold": 0.5,
+        "captured_at": "2026-03-01T10:00:00.000+00:00",
+        "decided_at": "2026-03-01T10:00:00.050+00:00",
+    }
+    return Signal(**{**values, **others})
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what, seconds: float = PATIENCE):
+    """Wait until `what()` is true and give it."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come in time"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass
+class Broker:
+    """A mosquitto that keeps retained messages over a restart."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        if not Path(program).exists():
+            pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
+        log = (self.folder / "mosquitto.log").open("ab")
+        with log:
+            command = [program, "-c", str(self.folder / "mosquitto.conf")]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(self._listens)
+
+    def stop(self) -> None:
+        """Stop it; what is retained is saved."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextmanager
+def running_broker(folder: Path, *, users: dict[str, str] | None = None) -> Iterator[Broker]:
+    """A broker on a free loopback port; with `users`, only those come in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    lines = [f"listener {port} 127.0.0.1", "persistence true", f"persistence_location {folder}/", "user root"]
+    if users:
+        file = folder / "passwords"
+        program = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
+        if not Path(program).exists():
+            pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
+        for number, (name, password) in enumerate(users.items()):
+            flags = ["-b"] if number else ["-b", "-c"]
+            subprocess.run([program, *flags, str(file), name, password], check=True, capture_output=True)
+        lines += ["allow_anonymous false", f"password_file {file}"]
+    else:
+        lines += ["allow_anonymous true"]
+    (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    broker = Broker(folder=folder, port=port)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@dataclass
+class Subscriber:
+    """Hears what a broker's line publishes, also while it is restarted."""
+
+    port: int
+    topics: tuple[str, ...]
+    heard: list[tuple[str, dict]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Connect and subscribe."""
+        import paho.mqtt.client as mqtt
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        ready = threading.Event()
+        self.client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in self.topics])
+        self.client.on_subscribe = lambda *_: ready.set()
+        self.client.on_message = lambda _c, _d, message: self.heard.append((message.topic, json.loads(message.payload)))
+        self.client.reconnect_delay_set(0.2, 1)
+        self.client.connect("127.0.0.1", self.port)
+        self.client.loop_start()
+        assert ready.wait(PATIENCE)
+
+    def of(self, ending: str) -> list[dict]:
+        """Payloads of the topics with that ending, each sequence once where a retained one came again."""
+        return [payload for topic, payload in self.heard if topic.endswith(ending)]
+
+    def publish(self, topic: str, text: str) -> None:
+        """Publish with QoS 1."""
+        self.client.publish(topic, text, qos=1).wait_for_publish(PATIENCE)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@dataclass
+class Web:
+    """A web server that keeps what is posted; `answers` are (status, body), the last one again and again."""
+
+    answers: list[tuple[int, str]] = field(default_factory=lambda: [(204, "")])
+    posted: list[tuple[dict, dict]] = field(default_factory=list)
+    last: str = '{"sequence": null}'
+    port: int = 0
+
+    @contextmanager
+    def running(self) -> Iterator[Web]:
+        """Serve on loopback."""
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self._answer(200, web.last)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                web.posted.append((dict(self.headers), body))
+                self._answer(*(web.answers.pop(0) if len(web.answers) > 1 else web.answers[0]))
+
+            def _answer(self, status: int, body: str) -> None:
+                self.send_response(status)
+                if status in {301, 302, 307}:
+                    self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Nothing in the terminal."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        server.daemon_threads = True
+        self.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+@contextmanager
+def running_plc(port: int, *, without: tuple[str, ...] = ()) -> Iterator[dict]:
+    """An OPC UA server with the variables of a line; gives its nodes by name."""
+    from asyncua import ua
+    from asyncua.sync import Server
+
+    server = Server()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/plc")
+    space = server.register_namespace("urn:line")
+    parent = server.nodes.objects.add_object(ua.NodeId("Line1", space), "Line1")
+    kinds = {
+        "Verdict": ("", ua.VariantType.String),
+        "PartId": ("", ua.VariantType.String),
+        "Reason": ("", ua.VariantType.String),
+        "Similarity": (0.0, ua.VariantType.Float),
+        "Late": (False, ua.VariantType.Boolean),
+        "Sequence": (0, ua.VariantType.UInt32),
+        "State": ("", ua.VariantType.String),
+        "Heartbeat": (0, ua.VariantType.UInt32),
+        "Acknowledged": (0, ua.VariantType.UInt32),
+    }
+    nodes = {}
+    for name, (value, kind) in kinds.items():
+        if name not in without:
+            nodes[name] = parent.add_variable(ua.NodeId(f"Line1.{name}", space), name, value, kind)
+            nodes[name].set_writable()
+    server.start()
+    try:
+        yield nodes
+    finally:
+        server.stop()
