@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.cameras.capture import rgb
 from pipeline.cameras.clocks import BlockCount, DeviceClock, in_utc
 from pipeline.cameras.pixels import FORMATS, check_format, rgb_from_pixels
 from pipeline.cameras.problems import CameraSetupError
@@ -121,6 +122,24 @@ def test_a_format_that_is_not_understood_names_those_that_are() -> None:
     """Packed 10 bits, for one."""
     with pytest.raises(CameraSetupError, match=r"0x010A0046 is not understood; set its PixelFormat to one of Mono8, "):
         check_format(0x010A0046, "camera 7")
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (np.full((2, 3), 7, np.uint8), (7, 7, 7)),
+        (np.full((2, 3, 1), 7, np.uint8), (7, 7, 7)),
+        (np.full((2, 3), 7 * 256 + 9, np.uint16), (7, 7, 7)),
+        (np.full((2, 3, 3), (1, 2, 3), np.uint8), (3, 2, 1)),
+        (np.full((2, 3, 4), (1, 2, 3, 255), np.uint8), (3, 2, 1)),
+    ],
+    ids=["grey", "grey with a channel", "16 bits", "BGR", "BGRA"],
+)
+def test_what_opencv_gives_becomes_rgb(picture: np.ndarray, expected: tuple[int, int, int]) -> None:
+    """Grey cameras, colour cameras and deep ones give the same kind of picture."""
+    image = rgb(picture)
+    assert (image.shape, image.dtype, image.flags.c_contiguous) == ((2, 3, 3), np.uint8, True)
+    assert tuple(image[1, 2]) == expected
 
 
 def test_a_device_clock_tells_the_age_of_a_frame_that_waited() -> None:
