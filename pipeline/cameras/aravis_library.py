@@ -132,8 +132,11 @@ class AravisLibrary:
 
     def start(self, camera: Handle, buffers: int) -> Handle:
         """Begin to acquire; the stream that frames come from."""
-        stream = Handle(self._checked("arv_camera_create_stream", camera, None, None))
         size = self.payload(camera)
+        stream = self._checked("arv_camera_create_stream", camera, None, None)
+        if not stream:
+            message = "it gives no stream"
+            raise AravisError(message)
         for _ in range(buffers):
             self.push(stream, self._call("arv_buffer_new_allocate", size))
         try:
@@ -141,7 +144,7 @@ class AravisLibrary:
         except AravisError:
             self._call("g_object_unref", stream)
             raise
-        return stream
+        return Handle(stream)
 
     def pop(self, stream: Handle, seconds: float) -> Handle | None:
         """The next buffer; None where none was filled within `seconds`."""
