@@ -64,6 +64,7 @@ def test_a_gige_camera_gives_numbered_frames(name: str) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.slow
 def test_a_gige_camera_that_loses_power_is_lost_and_comes_back() -> None:
     """Told within seconds; while it is away it can't be opened; then it works again."""
     camera = AravisCamera("127.0.0.1")
@@ -80,6 +81,19 @@ def test_a_gige_camera_that_loses_power_is_lost_and_comes_back() -> None:
     with fake_gige_camera():
         opened(camera)
         assert next_shot(camera).image is not None
+        camera.close()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("trigger", [None, "Software"], ids=["free-running", "triggered"])
+def test_a_gige_camera_that_was_switched_off_and_on_is_lost(trigger: str | None) -> None:
+    """It answers again, but has forgotten us and would never send a frame."""
+    with fake_gige_camera():
+        camera = opened(AravisCamera("127.0.0.1", trigger=trigger))
+    with fake_gige_camera():
+        with pytest.raises(CameraLostError):
+            read_on(camera)
+        opened(camera)
         camera.close()
 
 

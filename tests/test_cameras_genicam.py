@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera_samples import next_shot
+from camera_samples import next_shot, read_on
 
 from pipeline.cameras import CameraLostError, genicam
 from pipeline.cameras.genicam import GenICamCamera, GenICamDevice
@@ -125,7 +125,10 @@ class FakeAcquirer:
         self.triggers = {
             name: SimpleNamespace(value="") for name in ("TriggerSelector", "TriggerSource", "TriggerMode")
         }
-        nodes = SimpleNamespace(Width=width, PixelFormat=pixels, has_node=lambda name: name in self.triggers)
+        self.locked = 1
+        locked = SimpleNamespace(get_value=lambda *_: self.locked)
+        nodes = SimpleNamespace(Width=width, PixelFormat=pixels, TLParamsLocked=locked)
+        nodes.has_node = lambda name: hasattr(nodes, name)
         vars(nodes).update(self.triggers)
         self.remote_device = SimpleNamespace(node_map=nodes)
         self.num_buffers = 3
@@ -233,3 +236,24 @@ def test_a_silent_camera_is_asked_whether_it_is_there(device: GenICamDevice, acq
     acquirer.asking = fail
     with pytest.raises(CameraLostError, match="no longer answers"):
         [device.take() for _ in range(3)]
+
+
+def test_a_camera_that_was_switched_off_and_on_is_lost(device: GenICamDevice, acquirer: FakeAcquirer) -> None:
+    """It can be read again, but will never send a frame: it has forgotten that it was started."""
+    acquirer.locked = 0
+    with pytest.raises(CameraLostError, match="it was restarted"):
+        [device.take() for _ in range(3)]
+
+
+def test_a_silent_camera_without_a_trigger_is_lost(producer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free-running and yet without a frame; a triggered one may wait for a part."""
+    monkeypatch.setattr(genicam, "FREE_RUNNING_SECONDS", 0.5)
+    monkeypatch.setattr(GenICamDevice, "take", lambda _: time.sleep(0.05))
+    free, triggered = GenICamCamera(producer, serial="1"), GenICamCamera(producer, serial="1", trigger="camera")
+    free.open()
+    with pytest.raises(CameraLostError, match="has given no frame"):
+        read_on(free)
+    free.close()
+    triggered.open()
+    assert triggered.read(1) is None
+    triggered.close()

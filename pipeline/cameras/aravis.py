@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 AS_SET = "camera"  # the trigger that is set in the camera itself
 BUFFERS = 8
 TAKE_SECONDS = 0.25
+FREE_RUNNING_SECONDS = 10.0  # without a frame, after which a camera without a trigger is lost
 QUIET_SECONDS = 1.0  # without a frame, after which the camera is asked whether it is there
 
 
@@ -63,7 +64,8 @@ class AravisCamera:
         except BaseException:
             device.release()
             raise
-        self._pump = FramePump(device, name=self.name, silence=None)
+        silence = None if self.every_frame_a_part else FREE_RUNNING_SECONDS
+        self._pump = FramePump(device, name=self.name, silence=silence)
 
     def read(self, seconds: float) -> Shot | None:
         """The next frame; None where none came within `seconds`.
@@ -140,11 +142,13 @@ class AravisDevice:
             raise CameraSetupError(message) from error
 
     def _ask(self) -> None:
-        """A triggered camera may be silent for long: read something from it."""
+        """A triggered camera may be silent for long: read something from it, and see that it still obeys."""
         try:
             self._aravis.payload(self._camera)
         except AravisError as error:
             raise self._lost(error) from error
+        if not self._aravis.controls(self._camera):
+            raise self._lost(AravisError("it was restarted, or somebody else took control"))
         self._heard = time.monotonic()
 
     def _lost(self, error: AravisError) -> CameraLostError:

@@ -34,6 +34,8 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments
     "arv_camera_new": (_HANDLE, _TEXT, _ERROR),
     "arv_camera_get_payload": (c_uint, _HANDLE, _ERROR),
     "arv_camera_get_pixel_format": (c_uint32, _HANDLE, _ERROR),
+    "arv_camera_get_device": (_HANDLE, _HANDLE),
+    "arv_gv_device_is_controller": (c_int, _HANDLE),
     "arv_camera_set_trigger": (None, _HANDLE, _TEXT, _ERROR),
     "arv_camera_create_stream": (_HANDLE, _HANDLE, c_void_p, c_void_p, _ERROR),
     "arv_camera_start_acquisition": (None, _HANDLE, _ERROR),
@@ -121,6 +123,10 @@ class AravisLibrary:
     def payload(self, camera: Handle) -> int:
         """Bytes of a frame, read from the camera."""
         return int(self._checked("arv_camera_get_payload", camera))
+
+    def controls(self, camera: Handle) -> bool:
+        """Whether the camera still obeys us, as of Aravis' last heartbeat (1 s); one that was switched off forgets."""
+        return bool(self._call("arv_gv_device_is_controller", self._call("arv_camera_get_device", camera)))
 
     def pixel_format(self, camera: Handle) -> int:
         """The number of the pixel format that is set."""

@@ -23,7 +23,9 @@ AS_SET = "camera"  # the trigger that is set in the camera itself
 BUFFERS = 8
 POLL_SECONDS = 0.003
 TAKE_SECONDS = 0.25
+FREE_RUNNING_SECONDS = 10.0  # without a frame, after which a camera without a trigger is lost
 QUIET_SECONDS = 1.0  # without a frame, after which the camera is asked whether it is there
+LOCKED = "TLParamsLocked"  # set by harvesters while frames come; a camera that was switched off has forgotten it
 INSTALL = "install it with `pip install goldentwin[genicam]`"
 
 
@@ -59,7 +61,8 @@ class GenICamCamera:
         except BaseException:
             device.release()
             raise
-        self._pump = FramePump(device, name=self.name, silence=None)
+        silence = None if self.every_frame_a_part else FREE_RUNNING_SECONDS
+        self._pump = FramePump(device, name=self.name, silence=silence)
 
     def read(self, seconds: float) -> Shot | None:
         """The next frame; None where none came within `seconds`.
@@ -194,11 +197,15 @@ class GenICamDevice:
                 ending()
 
     def _ask(self) -> None:
-        """A triggered camera may be silent for long: read something from it."""
+        """A triggered camera may be silent for long: read from it, not from what was read before."""
+        nodes = self._acquirer.remote_device.node_map
         try:
-            self._acquirer.remote_device.node_map.Width.get_value(False, True)  # not what was read before
+            nodes.Width.get_value(False, True)
+            restarted = nodes.has_node(LOCKED) and not getattr(nodes, LOCKED).get_value(False, True)
         except Exception as error:
             raise self._lost(error) from error
+        if restarted:
+            raise self._lost(RuntimeError("it was restarted"))
         self._heard = time.monotonic()
 
     def _lost(self, error: Exception) -> CameraLostError:
