@@ -16,7 +16,6 @@ from camera_samples import next_shot, number_of, read_on
 from video_sources import ffmpeg, free_port, mjpeg_server, took, udp_stream, write_pictures, write_video
 
 from pipeline.cameras import CameraLostError, EndOfFramesError, capture
-from pipeline.cameras.capture import rgb
 from pipeline.cameras.live_video import LiveVideoCamera
 from pipeline.cameras.naming import without_secrets
 from pipeline.cameras.video_file import VideoFileCamera
@@ -105,24 +104,6 @@ def test_a_turned_video_is_upright(tmp_path: Path) -> None:
     assert image.shape == (96, 64, 3)
     red_rows = [int(image[y, :, 0].mean()) > 128 for y in (8, 88)]
     assert sorted(red_rows) == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("picture", "expected"),
-    [
-        (np.full((2, 3), 7, np.uint8), (7, 7, 7)),
-        (np.full((2, 3, 1), 7, np.uint8), (7, 7, 7)),
-        (np.full((2, 3), 7 * 256 + 9, np.uint16), (7, 7, 7)),
-        (np.full((2, 3, 3), (1, 2, 3), np.uint8), (3, 2, 1)),
-        (np.full((2, 3, 4), (1, 2, 3, 255), np.uint8), (3, 2, 1)),
-    ],
-    ids=["grey", "grey with a channel", "16 bits", "BGR", "BGRA"],
-)
-def test_every_kind_of_pixel_becomes_rgb(picture: np.ndarray, expected: tuple[int, int, int]) -> None:
-    """Grey cameras, colour cameras and deep ones give the same kind of picture."""
-    image = rgb(picture)
-    assert (image.shape, image.dtype, image.flags.c_contiguous) == ((2, 3, 3), np.uint8, True)
-    assert tuple(image[1, 2]) == expected
 
 
 def test_an_http_stream_is_read_as_it_comes() -> None:

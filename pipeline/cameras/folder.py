@@ -85,6 +85,7 @@ class FolderCamera:
         """
         self.close()
         self._identity = self._identify()
+        self._last_arrival = time.monotonic()
         self._look(at_open=True)
 
     def read(self, seconds: float) -> Shot | None:

@@ -87,7 +87,8 @@ class FramePump:
         except CameraLostError as error:
             self._end(error)
         except Exception as error:  # noqa: BLE001 - a thread's error would end unseen, and the camera with it
-            self._end(CameraLostError(f"{self._name} failed ({error or type(error).__name__}); it is opened again"))
+            what = f"{type(error).__name__}: {error}"
+            self._end(CameraLostError(f"{self._name} failed ({what}); open it again, and report this"))
         finally:
             self._device.release()
 

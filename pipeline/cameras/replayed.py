@@ -34,7 +34,7 @@ class ReplayCamera:
         outages: when the camera does not answer.
 
     Raises:
-        GoldentwinError: the rate is out of range.
+        CameraSetupError: the rate is out of range.
     """
 
     live = True

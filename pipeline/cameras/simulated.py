@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inspection.errors import GoldentwinError
 from pipeline.cameras.camera import Shot
+from pipeline.cameras.problems import CameraSetupError
 from pipeline.cameras.trigger import Trigger
 from pipeline.simulator import DefectKind, LineSimulator
 
@@ -37,7 +37,7 @@ class SimulatedCamera:
         outages: when the camera does not answer.
 
     Raises:
-        GoldentwinError: a value is out of range, or the boards would need more than half a gigabyte.
+        CameraSetupError: a value is out of range, or the boards would need more than half a gigabyte.
     """
 
     live = True
@@ -60,7 +60,7 @@ class SimulatedCamera:
                 f"{self.name}: seed is 0 or more, defects a share from 0 to 1, and boards 1 or more that fit into "
                 f"{MOST_BYTES // 1_000_000} MB; asked for were {seed}, {defects} and {boards} of {size} pixels a side"
             )
-            raise GoldentwinError(message)
+            raise CameraSetupError(message)
         self._seed, self._size = seed, size
         self._defects = _fates(seed, boards, defects)
         self._boards: list[NDArray[np.uint8]] = []

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from inspection.errors import GoldentwinError
 from pipeline.cameras.camera import CameraLostError, EndOfFramesError
+from pipeline.cameras.clocks import in_utc
+from pipeline.cameras.problems import CameraSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 KEEP = 4  # pictures that a camera's own memory holds
 FASTEST = 1000.0  # frames a second
@@ -45,7 +46,7 @@ class Trigger:
         outages: when the camera does not answer; what is triggered then is lost.
 
     Raises:
-        GoldentwinError: the rate is not above 0 and at most 1000 a second, or there is not one frame.
+        CameraSetupError: the rate is not above 0 and at most 1000 a second, or there is not one frame.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Trigger:
             message = (
                 f"{name}: a camera gives 1 frame or more, above 0 and up to {FASTEST:.0f} a second; mend fps, frames"
             )
-            raise GoldentwinError(message)
+            raise CameraSetupError(message)
         self._name = name
         self._rate = frames_per_second
         self._frames = frames
@@ -100,8 +101,8 @@ class Trigger:
         if due > passed:
             return None
         self._next += 1
-        captured_at = datetime.now(UTC) - timedelta(seconds=passed - due)
-        return Tick(number=self._next - 1, captured=self._began + due, captured_at=captured_at)
+        captured = self._began + due
+        return Tick(number=self._next - 1, captured=captured, captured_at=in_utc(captured))
 
     def close(self) -> None:
         """The clock goes on; nothing is kept meanwhile."""

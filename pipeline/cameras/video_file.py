@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import cv2
 
 from pipeline.cameras.camera import CameraLostError, EndOfFramesError, Shot
 from pipeline.cameras.capture import open_video, rgb
+from pipeline.cameras.clocks import in_utc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class VideoFileCamera:
         self._capture: Any = None
         self._number = 0
         self._seconds_a_frame = 1 / USUAL_RATE
-        self._began, self._began_at = 0.0, datetime.now(UTC)
+        self._began = 0.0
 
     def open(self) -> None:
         """Begin with the first frame.
@@ -53,7 +53,7 @@ class VideoFileCamera:
             raise CameraLostError(message)
         self._seconds_a_frame = 1 / _rate(self._capture)
         self._number = 0
-        self._began, self._began_at = time.monotonic(), datetime.now(UTC)
+        self._began = time.monotonic()
 
     def read(self, seconds: float) -> Shot | None:
         """The next frame; None where it is not due within `seconds`.
@@ -73,7 +73,7 @@ class VideoFileCamera:
             self._end()
         shot = Shot(
             image=rgb(picture),
-            captured_at=self._began_at + timedelta(seconds=captured - self._began),
+            captured_at=in_utc(captured),
             captured=captured,
             number=self._number,
         )
