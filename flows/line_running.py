@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from flows.watching import line_views
 from pipeline.line.opening import opened_line
-from pipeline.line_page import serving_page
+from pipeline.line_page.reading import ShownLine
+from pipeline.line_page.server import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +40,11 @@ def run_line(
     with ExitStack() as stack:
         line = stack.enter_context(opened_line(request, also=views.sinks))
         stack.enter_context(hold(line))
+        address = None
         if page_port is not None:
-            views.page(stack.enter_context(serving_page([line], port=page_port)))
-        views.ready(line)
-
-        def look(snapshot: LineSnapshot) -> None:
-            tell(snapshot)
-            views.look(snapshot)
-
-        summary = line.run(look)
+            shown = ShownLine(snapshot=line.snapshot, golden=line.golden)
+            address = stack.enter_context(PageServer([shown], port=page_port)).address
+        stack.enter_context(views.showing(line, address))
+        summary = line.run(tell)
     views.done(summary)
     return summary

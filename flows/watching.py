@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.line.line import Line, LineSummary
-    from pipeline.line.snapshot import LineSnapshot
     from pipeline.signals import Sink
 
 Watcher = Callable[[int, int], None]
@@ -41,14 +40,12 @@ def report_progress(done: int, total: int) -> None:
 class LineViews:
     """Who looks on while a line runs in this process.
 
-    `ready` gets the line before it runs and `done` what it came to; `look` is called some times a second, `page` with
-    the address of the live page once it is there; `sinks` are told of each part after all others.
+    `showing` is entered with the line and the address of its page (None without one) for as long as it runs, `done`
+    gets what it came to; `sinks` are told of each part after all others.
     """
 
-    ready: Callable[[Line], None] = lambda _line: None
+    showing: Callable[[Line, str | None], AbstractContextManager[None]] = lambda _line, _address: nullcontext()
     done: Callable[[LineSummary], None] = lambda _summary: None
-    look: Callable[[LineSnapshot], None] = lambda _snapshot: None
-    page: Callable[[str], None] = lambda _address: None
     sinks: list[Sink] = field(default_factory=list)
 
 

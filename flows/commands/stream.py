@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pipeline.line.line import Line, LineSummary
     from pipeline.line.opening import LineRequest
-    from pipeline.line.snapshot import LineSnapshot
     from pipeline.signals import Acknowledgement, Signal, StateReport
 
 PAGE_PORT = 8765
@@ -133,22 +132,20 @@ def stream(
 
 
 def _run(request: LineRequest, page_port: int | None, *, as_json: bool) -> LineSummary:
-    from flows.commands.line_view import line_view  # noqa: PLC0415 - rich's live view
+    from flows.commands.line_view import shown_line  # noqa: PLC0415 - rich's live view
     from flows.run_line_now import run_line_now  # noqa: PLC0415 - torch takes seconds to import
     from flows.watching import LineViews  # noqa: PLC0415 - goes with it
 
-    with _Ender().ready() as ender, nullcontext(_nobody) if as_json else line_view() as look:
-        views = LineViews(
-            ready=ender.take,
-            look=look,
-            page=lambda address: None if as_json else terminal.say(f"live page: {address}"),
-            sinks=[_StandardOutput()] if as_json else [],
-        )
+    with _Ender().ready() as ender:
+
+        @contextmanager
+        def showing(line: Line, address: str | None) -> Iterator[None]:
+            ender.take(line)
+            with nullcontext() if as_json else shown_line(line.snapshot, address=address):
+                yield
+
+        views = LineViews(showing=showing, sinks=[_StandardOutput()] if as_json else [])
         return run_line_now(request, views, page_port=page_port)
-
-
-def _nobody(_snapshot: LineSnapshot) -> None:
-    """Nobody looks on: the signals are on standard output."""
 
 
 class _Ender:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cameras import open_camera
+from pipeline.cameras.addresses import open_camera
 from pipeline.line.line import Line
 from pipeline.line.readying import spool_file
 from pipeline.line.settings import LineSettings, Parts, StreamError
-from pipeline.parts import MqttPartIds, PartGate, read_code
 from pipeline.records import Spool
 from pipeline.signals import open_sink
 
@@ -87,7 +86,11 @@ def opened_line(request: LineRequest, *, also: Sequence[Sink] = ()) -> Iterator[
 
 def _gate(request: LineRequest, camera: Camera) -> Gate | None:
     parts = request.parts or (Parts.EVERY if camera.every_frame_a_part else Parts.MOTION)
-    return PartGate() if parts is Parts.MOTION else None
+    if parts is Parts.EVERY:
+        return None
+    from pipeline.parts import PartGate  # noqa: PLC0415 - only what is used is imported
+
+    return PartGate()
 
 
 def _seen(request: LineRequest) -> set[str]:
@@ -110,7 +113,11 @@ def _part_ids(address: str) -> Iterator[Callable[[Shot], str]]:
     if not address:
         yield lambda _shot: ""
     elif address == CODE:
+        from pipeline.parts import read_code  # noqa: PLC0415 - only what is used is imported
+
         yield lambda shot: (read_code(shot.image) or "") if shot.image is not None else ""
     else:
+        from pipeline.parts import MqttPartIds  # noqa: PLC0415 - only what is used is imported
+
         with MqttPartIds(address) as ids:
             yield lambda shot: ids.for_capture(shot.captured_at) or ""

@@ -162,7 +162,9 @@ def _checked_token(token: str | None, host: str) -> str | None:
         message += f" {SHORTEST_TOKEN} characters"
         raise PageError(message)
     if len(token) < SHORTEST_TOKEN:
-        message = f"the page's access token has {len(token)} characters; give {TOKEN_VARIABLE} at least {SHORTEST_TOKEN}"
+        message = (
+            f"the page's access token has {len(token)} characters; give {TOKEN_VARIABLE} at least {SHORTEST_TOKEN}"
+        )
         raise PageError(message)
     return token
 
