@@ -15,7 +15,7 @@ from pathlib import Path
 
 from video_sources import ffmpeg
 
-USER, PASSWORD = "admin", "ge heim@1"  # noqa: S105 - of a server in a test
+USER, PASSWORD = "admin", "ge heim@1"
 ANSWERS = {
     "OPTIONS": "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n",
     "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n",
