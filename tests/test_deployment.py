@@ -40,11 +40,13 @@ def deployments():
 
 def test_every_deployment_asks_for_parameters_the_flow_has(deployments):
     """A misspelt parameter would be found at two in the morning otherwise."""
+    from flows.line import line_inspection
     from flows.nightly import nightly_inspection
     from flows.reviewing import exchange_reviews
     from flows.training import train_network
 
     flows = {
+        "flows/line.py:line_inspection": line_inspection,
         "flows/nightly.py:nightly_inspection": nightly_inspection,
         "flows/reviewing.py:exchange_reviews": exchange_reviews,
         "flows/training.py:train_network": train_network,
@@ -53,11 +55,15 @@ def test_every_deployment_asks_for_parameters_the_flow_has(deployments):
         inspect.signature(flows[deployment["entrypoint"]].fn).bind(**deployment.get("parameters", {}))
 
 
-def test_nights_are_scheduled_and_all_run_on_the_gpu_queue(deployments):
-    """Cron and time zone are given for nights, training waits for somebody; pool and queue are given for all."""
+def test_nights_are_scheduled_and_take_turns_on_the_gpu_queue(deployments):
+    """Cron and time zone are given for nights, training waits for somebody, lines have workers of their own."""
     from prefect.client.schemas.schedules import CronSchedule
 
     for deployment in deployments:
+        if "line" in deployment["tags"]:
+            assert deployment["work_pool"] == {"name": "line-pool"}
+            assert "schedules" not in deployment
+            continue
         assert deployment["work_pool"] == {"name": "gpu-pool", "work_queue_name": "gpu"}
         if "training" in deployment["tags"]:
             assert "schedules" not in deployment
@@ -89,7 +95,8 @@ def site(tmp_path_factory):
     try:
         enrol(home, write_goldens(folder / "goldens"))
         wait_until_healthy(server)
-        prefect(site, "work-pool", "create", "gpu-pool", "--type", "process")
+        for pool in ("gpu-pool", "line-pool"):
+            prefect(site, "work-pool", "create", pool, "--type", "process")
         prefect(site, "--no-prompt", "deploy", "--all", "--prefect-file", "flows/prefect.yaml")
         worker = start_worker(site)
         yield site

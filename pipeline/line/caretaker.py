@@ -159,7 +159,9 @@ class Caretaker:
     def _hear_report(self, job: SideJob) -> None:
         answer = job.answer()
         if answer is None or "error" in answer:
-            said = "it ended without a word" if answer is None else str(answer["error"])
-            logger.warning("the shift is not in MLflow yet: %s; `goldentwin deliver` tries again", said)
+            said = "its process ended without a word" if answer is None else str(answer["error"])
+            self._status.event(EventKind.NOT_REPORTED, f"the shift is not in MLflow: {said}")
         elif answer.get("tracked"):
-            logger.info("the shift is in MLflow: %d frames", answer["frames"])
+            self._status.event(EventKind.REPORTED, f"the shift is in MLflow: {answer['frames']} frames")
+        else:
+            self._status.event(EventKind.NOT_REPORTED, "MLflow is away; `goldentwin deliver` tells it of the shift")

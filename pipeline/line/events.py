@@ -30,6 +30,8 @@ class EventKind(StrEnum):
     MLFLOW_LOST = "mlflow lost"
     MLFLOW_BACK = "mlflow back"
     DRIFT = "drift"
+    REPORTED = "reported"
+    NOT_REPORTED = "not reported"
 
 
 BAD = frozenset(
@@ -43,6 +45,7 @@ BAD = frozenset(
         EventKind.RECORDS_LOST,
         EventKind.MLFLOW_LOST,
         EventKind.DRIFT,
+        EventKind.NOT_REPORTED,
     }
 )
 
