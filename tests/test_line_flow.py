@@ -1,4 +1,4 @@
-"""The line flow on a real Prefect server with a real worker: cancelled in order, found and started again when killed."""
+"""The line flow on a real Prefect server with a real worker: cancelled in order, started again when killed."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def prefect(site, *arguments):
 def runs(site):
     """Names of the states of all runs of the line, oldest first."""
     text = prefect(site, "flow-run", "ls", "--flow-name", "line-inspection", "--output", "json")
-    return sorted(((run["created"], run["id"], run["state_name"]) for run in json.loads(text)))
+    return sorted((run["created"], run["id"], run["state_name"]) for run in json.loads(text))
 
 
 def wait_for(site, what):
@@ -150,7 +150,7 @@ def give(site, first, count):
 @pytest.mark.server
 @pytest.mark.slow
 def test_a_killed_line_is_started_again_and_a_cancelled_one_ends_in_order(site):
-    """kill -9 of the run: Prefect sees it, its deployment starts another; cancelled, it tells the line so."""
+    """Killed with -9: Prefect sees it, its deployment starts another; cancelled, it tells the line so."""
     give(site, 0, 30)
     prefect(site, "deployment", "run", "line-inspection/bottle-line")
     wait_for(site, lambda: len(told(site.signals)) >= 30)
