@@ -134,7 +134,9 @@ def _health(now: datetime) -> tuple[Health, ...]:
         Health(what="camera", name="rtsp://camera-3.line/top", up=True, said="1.6 frames/s", since=since),
         Health(what="signal", name="mqtt://broker.line:1883", up=True, said="QoS 1, all acknowledged", since=since),
         Health(what="records", name="SQLite", up=True, said="0 waiting", since=since),
-        Health(what="MLflow", name="http://127.0.0.1:5000", up=False, said="refused", since=now - timedelta(minutes=41)),
+        Health(
+            what="MLflow", name="http://127.0.0.1:5000", up=False, said="refused", since=now - timedelta(minutes=41)
+        ),
     )
 
 

@@ -117,7 +117,9 @@ class _LineCollector(Collector):
 
     def _facts(self) -> Metric:
         names = ["line", "product", "view", "engine", "policy", "calibration"]
-        family = GaugeMetricFamily("goldentwin_line_info", "What the line judges, and with what; always 1.", labels=names)
+        family = GaugeMetricFamily(
+            "goldentwin_line_info", "What the line judges, and with what; always 1.", labels=names
+        )
         for line in self._lines:
             values = [line.line, line.product, line.view, line.engine, line.policy, line.calibration or ""]
             family.add_metric(_labels(values), 1.0)

@@ -92,7 +92,7 @@ class PictureStore:
 
 
 def draw(frame: ShownFrame, kind: Kind, golden: Picture | None) -> Picture:
-    """The picture of a frame that has an image, RGB uint8; a strip needs golden and judgement, else it is an overlay."""
+    """The picture of a frame that has an image, RGB uint8; without golden or judgement no strip but an overlay."""
     image = frame.image
     if image is None:
         message = f"frame {frame.sequence} has no image"
