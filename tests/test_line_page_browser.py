@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from drawn_night import draw_part
@@ -107,9 +107,11 @@ def test_it_is_stale_when_the_server_stops_and_well_when_it_is_back(page, server
         assert page.inner_text("#state b") == "RUNNING"
 
 
-def test_it_is_stale_when_the_line_stands_still(page, line):
-    """A server that answers with old figures does not make them look new."""
+@pytest.mark.parametrize("ahead", [0, 3600], ids=["as it was", "its clock set back"])
+def test_it_is_stale_when_the_line_stands_still(page, line, ahead):
+    """A server that answers with old figures does not make them look new, not even where they seem to be of later."""
     line.frozen = True
+    line.change(now=datetime.now(UTC) + timedelta(seconds=ahead))
     page.wait_for_function(STALE)
     assert "stand still" in page.inner_text("#alarm")
     line.frozen = False

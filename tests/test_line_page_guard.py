@@ -22,6 +22,23 @@ from pipeline.line_page.server import PageError, PageServer
 
 TOKEN = "a-token-of-the-test-0123"  # noqa: S105 - the test's own
 XSS = "<img src=x onerror=alert(1)>"
+OUTWARD = (
+    "/../pyproject.toml",
+    "/%2e%2e/%2e%2e/etc/passwd",
+    "/..%2f..%2fetc%2fpasswd",
+    "//etc/passwd",
+    "/page.css/../server.py",
+    "/page.js%00.py",
+    "/server.py",
+    "/api/../server.py",
+    "/api/frames/../../server.py",
+    "/api/frames/..%2f..%2fserver.py.jpg",
+    "/api/frames/%00.jpg",
+    "/metrics/../server.py",
+    "/healthz/../../x",
+    "/docs",
+    "/openapi.json",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +54,7 @@ def page(line):
         yield server
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/../pyproject.toml", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "//etc/passwd",
-        "/page.css/../server.py", "/server.py", "/api/../server.py", "/api/frames/../../server.py", "/api/frames/..%2f..%2fserver.py.jpg",
-        "/api/frames/%00.jpg", "/metrics/../server.py", "/healthz/../../x", "/docs", "/openapi.json", "/page.js%00.py",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("path", OUTWARD)
 def test_no_path_leads_out(page, path):
     """Whatever the path, nothing but the page's own answers comes back."""
     status, _, body = ask(page, path)

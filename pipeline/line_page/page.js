@@ -55,7 +55,6 @@ function show() {
   if (!line || !line.line) return;
   if (moved.line !== line.line) {
     tiles.clear();
-    flaggedKey = undefined;
     tilesAt = 0;
   }
   if (moved.line !== line.line || moved.now !== line.now) moved = { line: line.line, now: line.now, at: Date.now() };
@@ -106,7 +105,7 @@ function addressOf(line, frame, kind) {
 
 function showFlagged(line) {
   const frame = line.last_flagged;
-  const key = frame && `${frame.sequence} ${frame.captured_at}`;
+  const key = frame && `${frame.sequence} ${frame.captured_at} ${line.line}`;
   const when = at("flagged-when");
   when.replaceChildren(...(frame ? [whenOf(frame.captured_at), ` · ${lasting((Date.parse(line.now) - Date.parse(frame.captured_at)) / 1000)} ago`] : []));
   if (flaggedKey === key) return;
