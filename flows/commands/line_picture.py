@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STATE_STYLES: Final = {LineState.RUNNING: "bold green", LineState.STOPPED: "bold", LineState.LOST: "bold red"}
 _MOST_FRAMES, _MOST_EVENTS = 8, 5
 _FEWEST_FRAMES, _OTHER_ROWS = 2, 14
-_BAR: Final = 12  # characters
+_BAR: Final = 9  # characters
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -56,10 +56,10 @@ def printable(text: str, console: Console) -> str:
 
 
 def clock(moment: datetime) -> str:
-    """The moment in local time: `14:03:22`, with its date where that is not today."""
+    """The moment in local time: `14:03:22`, or `03-01 14:03` where that is not today."""
     local = moment.astimezone()
     today = local.date() == datetime.now(UTC).astimezone().date()
-    return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{local:%H:%M:%S}" if today else f"{local:%m-%d %H:%M}"
 
 
 def milliseconds(value: float | None) -> str:
@@ -176,7 +176,7 @@ def _bar(frame: ShownFrame, *, ascii_only: bool) -> str:
     """Similarity from 0 to 1 as a filled bar with a mark at the threshold; nothing where there is none."""
     if frame.similarity is None:
         return ""
-    full, empty, mark = ("#", "-", "|") if ascii_only else ("━", "─", "│")  # noqa: RUF001 - bars, not letters
+    full, empty, mark = ("#", "-", "|") if ascii_only else ("━", "─", "│")
     filled = round(frame.similarity * _BAR)
     bar = list(full * filled + empty * (_BAR - filled))
     if frame.threshold is not None:

@@ -124,7 +124,7 @@ def _cookies(header: str) -> SimpleCookie:
 
 def _asked_token(scope: Scope) -> str:
     asked = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20) if scope["query_string"] else {}
-    return asked.get("token", [""])[0]
+    return str(asked.get("token", [""])[0])
 
 
 def _same(given: str, wanted: bytes) -> bool:

@@ -15,7 +15,7 @@ let answeredAt = 0;
 let failure = "Waiting for the line's first figures.";
 let moved = { line: null, now: null, at: 0 };
 let tilesAt = 0;
-let flaggedKey = null;
+let flaggedKey;
 let pageVersion = null;
 
 function chosen() {
@@ -55,7 +55,6 @@ function show() {
   if (!line || !line.line) return;
   if (moved.line !== line.line) {
     tiles.clear();
-    flaggedKey = null;
     tilesAt = 0;
   }
   if (moved.line !== line.line || moved.now !== line.now) moved = { line: line.line, now: line.now, at: Date.now() };
@@ -106,10 +105,10 @@ function addressOf(line, frame, kind) {
 
 function showFlagged(line) {
   const frame = line.last_flagged;
-  const key = frame && `${frame.sequence} ${frame.captured_at}`;
+  const key = frame && `${frame.sequence} ${frame.captured_at} ${line.line}`;
   const when = at("flagged-when");
   when.replaceChildren(...(frame ? [whenOf(frame.captured_at), ` · ${lasting((Date.parse(line.now) - Date.parse(frame.captured_at)) / 1000)} ago`] : []));
-  if (flaggedKey === key && at("flagged").childElementCount) return;
+  if (flaggedKey === key) return;
   flaggedKey = key;
   if (!frame) {
     at("flagged").replaceChildren(make("p", "nothing", "No part was flagged since this page's server looks on."));
@@ -199,7 +198,8 @@ function showTruth() {
 function detail(line) {
   const down = line.health.filter((health) => !health.up).map((health) => `${health.what} lost`);
   const since = `for ${lasting((Date.parse(line.now) - Date.parse(line.started_at)) / 1000)}`;
-  return down.length ? down.join(", ") : line.state === "running" ? since : "parts are not inspected";
+  if (line.state !== "running") down.unshift("parts are not inspected");
+  return down.join(", ") || since;
 }
 
 function showState(kind, word, said) {

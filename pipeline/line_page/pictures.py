@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEPT_PICTURES: Final = 48
 _SHARE: Final = 0.05  # of one core's time
-_BURST: Final = 0.5  # seconds of drawing that may come at once, as when a page is opened
+_BURST: Final = 1.0  # seconds of drawing that may come at once, as when a page is opened
 _SIDE: Final = 360  # pixels, of an overlay's longer side
 _STRIP_HEIGHT: Final = 300
 _QUALITY: Final = 85
@@ -92,7 +92,7 @@ class PictureStore:
 
 
 def draw(frame: ShownFrame, kind: Kind, golden: Picture | None) -> Picture:
-    """The picture of a frame that has an image, RGB uint8; a strip needs golden and judgement, else it is an overlay."""
+    """The picture of a frame that has an image, RGB uint8; without golden or judgement no strip but an overlay."""
     image = frame.image
     if image is None:
         message = f"frame {frame.sequence} has no image"

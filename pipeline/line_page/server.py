@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -108,7 +108,7 @@ class PageServer:
         self._thread.join(_STOP_SECONDS)  # a daemon: a line that hangs in its snapshot keeps nobody from ending
         self._server = self._thread = None
 
-    def __enter__(self) -> PageServer:
+    def __enter__(self) -> Self:
         """Start it."""
         self.start()
         return self
