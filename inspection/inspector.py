@@ -21,6 +21,7 @@ from inspection.decision import (
 )
 from inspection.encoder import encoder_digest
 from inspection.engine import OnnxEngine, open_engine
+from inspection.gallery import GoldenGallery
 from inspection.golden_model import (
     GoldenModel,
     aligned,
@@ -31,10 +32,9 @@ from inspection.golden_model import (
     save_golden_model,
     working_image,
 )
-from inspection.prepared import PreparedFrame, scaling, unshown
+from inspection.prepared import PreparedFrame, place_weights, scaling, unshown
 from inspection.quality import QualityGate, measure_quality
-from inspection.registration import Registrar, Registration, warp
-from inspection.registration.outcome import seen
+from inspection.registration import Registrar, warp
 from inspection.verdicts import Judgement, Provenance, Reason, Region, Verdict
 
 if TYPE_CHECKING:
@@ -142,6 +142,18 @@ class Inspector:
         """The goldens at the working size, aligned with the first: (S, S, 3) uint8 each."""
         return [self._working[0], *(self.align(image) for image in self._working[1:])]
 
+    @cached_property
+    def gallery(self) -> GoldenGallery:
+        """Tells which golden a frame is most like; made when a picture is first drawn, not while frames are judged."""
+        return GoldenGallery(
+            self.reference_set,
+            self.first_golden,
+            self.placed_goldens(),
+            engine=self._engine,
+            comparer=self._comparer,
+            registrar=self._registrar,
+        )
+
     def align(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A (S, S, 3) working image brought onto the first golden, or as it lies where it can't be registered."""
         return aligned(image, self._registrar)
@@ -163,7 +175,7 @@ class Inspector:
             return PreparedFrame(quality=quality, problem=problem, milliseconds=_since(started))
         working = working_image(image, self._side)
         registration = self._registrar.register(working)
-        weights = self._weights(registration)
+        weights = place_weights(registration, self._sensitivity, self._side)
         problem = unshown(registration, weights, self._sensitivity)
         if problem:
             return PreparedFrame(
@@ -262,13 +274,6 @@ class Inspector:
             f"{Reason.NOT_CALIBRATED.value}: no calibration is bound to the current encoder, goldens and recipe; "
             f"run `goldentwin calibrate {reference_set.product} --view {reference_set.view} --labelled DIR`"
         )
-
-    def _weights(self, registration: Registration) -> NDArray[np.float32] | None:
-        """Sensitivities of the places, 0 where the frame shows nothing of the golden."""
-        if np.array_equal(registration.matrix, np.eye(3)):
-            return self._sensitivity
-        shown = seen(registration.matrix, (self._side, self._side)).astype(np.float32)
-        return shown if self._sensitivity is None else shown * self._sensitivity
 
     def _learned_comparison(self, engine: str) -> LearnedComparison | None:
         if self.reference_set.recipe.twin is None:

@@ -14,6 +14,7 @@ from inspection.errors import CalibrationError, GoldentwinError, UnreadableImage
 from inspection.recipe import digest_of
 from inspection.verdicts import Provenance, Verdict
 from pipeline.flagged_sheet import draw_contact_sheet
+from pipeline.goldens_of_the_night import goldens_of_the_night
 from pipeline.inspecting import inspect_frames
 from pipeline.open_batches import close_batch, open_batch
 from pipeline.opening import keep_inspector
@@ -44,7 +45,7 @@ class BatchPlan:
 
     `batch` is the same for the same frames and grounds, so that a batch that was killed and run again is one batch,
     also where frames came since; `key` tells what grounds and folders it is of. `total` counts all frames found, also
-    those judged before.
+    those judged before; `goldens` are the names of those that judge.
     """
 
     workspace: Workspace
@@ -59,6 +60,7 @@ class BatchPlan:
     provisional: bool
     started_at: datetime
     source: str
+    goldens: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,7 @@ def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
         provisional=calibration.provisional,
         started_at=datetime.now(UTC),
         source=", ".join(map(str, sources)),
+        goldens=tuple(golden.name for golden in inspector.reference_set.goldens),
     )
 
 
@@ -164,7 +167,7 @@ def judge_chunk(plan: BatchPlan, chunk: Sequence[FrameFile]) -> ChunkResult:
         reviews.choose(witness.items)  # before the verdicts: what has a verdict is never judged again
     shadow_chunk(plan.workspace, plan.product, plan.view, plan.engine, plan.batch, chunk, judged)
     with VerdictRecords(plan.workspace.records_url) as records:
-        records.add(judged, batch=plan.batch, evidence=witness.evidence)
+        records.add(judged, batch=plan.batch, evidence=witness.evidence, nearest=witness.nearest)
     counts = dict.fromkeys(Verdict, 0)
     for verdict in judged:
         counts[verdict.judgement.verdict] += 1
@@ -179,6 +182,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
     sheet = draw_contact_sheet(plan.workspace, plan.product, plan.view, plan.batch, flagged)
     watched = _watch(plan) if rows else None
     shadow = shadow_report(plan.workspace, plan.product, plan.view, plan.batch)
+    goldens = goldens_of_the_night(plan.goldens, rows)
     log = BatchLog(
         product=plan.product,
         view=plan.view,
@@ -192,9 +196,9 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         contact_sheet=sheet,
         pictures=[path for path in (watched and watched.picture, watched and watched.page) if path],
         extra_files=shadow.files if shadow else {},
-        extra_texts=shadow.texts if shadow else {},
+        extra_texts={**(shadow.texts if shadow else {}), **(goldens.texts if goldens else {})},
         extra_metrics=shadow.metrics if shadow else {},
-        notes=[watched.headline if watched else "", shadow.description if shadow else ""],
+        notes=[watched.headline if watched else "", *(part.description for part in (shadow, goldens) if part)],
         settings={"frames": plan.source, "engine": plan.engine},
     )
     tracked = post(plan.workspace, log) if rows else False

@@ -19,7 +19,7 @@ from pipeline.records.schema import SCHEMA_VERSION, meta, metadata
 PATIENCE_SECONDS = 30.0  # how long a writer waits for the others; `?timeout=` in a SQLite URL overrides it
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.02
-_ONLY_TABLES_CAME = ("1",)  # since these versions only whole tables were added, so they are brought up at once
+_ONLY_TABLES_CAME = ("1", "2")  # since these versions only whole tables were added, so they are brought up at once
 _ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that creates the tables
 _SECRETS = ("password", "sslpassword", "passfile")
 _REMEDIES = (

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from inspection.verdicts import Provenance
 from pipeline.frames import FrameVerdict, finite
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 KEY_COLUMNS = ("product", "view", "frame", "frame_sha256", "calibration", "encoder", "reference_set", "recipe")
 _KEY_LENGTH = 32
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

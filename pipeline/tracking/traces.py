@@ -133,7 +133,7 @@ def _span(key: str, moment: datetime, inputs: Mapping[str, Any], outputs: Mappin
 def _outputs(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("verdict", "similarity", "threshold", "distance", "provisional", "regions", "registration_quality")
     grounds = ("encoder", "reference_set", "recipe", "calibration")
-    return {name: row[name] for name in (*names, *grounds)}
+    return {**{name: row[name] for name in (*names, *grounds)}, "nearest_golden": row.get("nearest_golden")}
 
 
 def _tags(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, str]:
@@ -148,6 +148,7 @@ def _tags(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, str]:
         "goldentwin.frame": encodable(str(row["frame"])),
         "goldentwin.station": str(row["station"]),
         "goldentwin.captured_at": str(row["captured_at"] or ""),
+        "goldentwin.nearest_golden": encodable(row.get("nearest_golden") or ""),
         "goldentwin.reference_set": str(row["reference_set"]),
         "goldentwin.calibration": str(row["calibration"] or ""),
     }
