@@ -81,6 +81,10 @@ class Inspector:
         self.reference_set = reference_set
         self.calibration = calibration
         self.hold = ""  # why no part passes for now, though the calibration would let it; "" where parts do
+        self.uncalibrated = (  # told where no calibration is set
+            "no calibration is bound to the current encoder, goldens and recipe; run "
+            f"`goldentwin calibrate {reference_set.product} --view {reference_set.view} --labelled DIR`"
+        )
         self.binding = Binding(
             encoder=encoder_digest(recipe.encoder), reference_set=reference_set.digest, recipe=recipe.digest
         )
@@ -221,7 +225,7 @@ class Inspector:
             return self._refused(replace(frame, problem=_NOT_COMPARED))
         similarity = similarity_of(distance)
         calibration = self.calibration
-        verdict, reason = Verdict.CANNOT_INSPECT, self._uncalibrated
+        verdict, reason = Verdict.CANNOT_INSPECT, f"{Reason.NOT_CALIBRATED.value}: {self.uncalibrated}"
         regions: tuple[Region, ...] = ()
         if calibration is not None:
             verdict, reason = judge_similarity(similarity, calibration.threshold), ""
@@ -265,14 +269,6 @@ class Inspector:
             brightness=frame.quality.brightness if frame.quality else None,
             focus=frame.quality.focus if frame.quality else None,
             registration_quality=frame.registration.quality if frame.registration else None,
-        )
-
-    @cached_property
-    def _uncalibrated(self) -> str:
-        reference_set = self.reference_set
-        return (
-            f"{Reason.NOT_CALIBRATED.value}: no calibration is bound to the current encoder, goldens and recipe; "
-            f"run `goldentwin calibrate {reference_set.product} --view {reference_set.view} --labelled DIR`"
         )
 
     def _learned_comparison(self, engine: str) -> LearnedComparison | None:

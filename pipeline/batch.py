@@ -121,10 +121,7 @@ def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
     inspector = keep_inspector(workspace, product, view, engine=engine)
     calibration = inspector.calibration
     if calibration is None:
-        message = (
-            f"{product}/{view} has no calibration bound to its current goldens and recipe; "
-            f"run `goldentwin calibrate {product} --view {view} --labelled DIR`"
-        )
+        message = f"no frame of {product}/{view} can be judged: {inspector.uncalibrated}"
         raise CalibrationError(message)
     files = list_frames(sources)
     left = _not_judged(workspace, inspector, files)
