@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -60,14 +60,27 @@ def audit(
 def _print(rows: list[AuditRow]) -> None:
     table = terminal.plain_table("row", "at", "who", "what", "product", "model", "on what", right=("row",))
     for row in rows:
-        facts = row.facts
-        grounds = {name: facts[name] for name in ("before", "data", "threshold", "version") if facts.get(name)}
-        refused = [gate["name"] for gate in facts.get("gates", []) if not gate["passed"]]
-        grounds |= {"refused by": ", ".join(refused)} if refused else {}
-        told = ", ".join(
-            f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in grounds.items()
-        )
-        table.add_row(
-            str(row.number), row.at, row.who, row.action, f"{row.product}/{row.view}", facts.get("bundle", ""), told
-        )
+        model = str(row.facts.get("bundle") or row.facts.get("twin") or "")
+        product = f"{row.product}/{row.view}"
+        table.add_row(str(row.number), row.at, row.who, row.action, product, model, _grounds(row.facts))
     terminal.console().print(table)
+
+
+def _grounds(facts: dict[str, Any]) -> str:
+    """What a person wants to know first of the evidence; all of it is in `--json`."""
+    named = ("before", "data", "threshold", "version")
+    told = [f"{name} {_short(facts[name])}" for name in named if facts.get(name)]
+    if "goldens" in facts:
+        told.append(f"{len(facts['goldens'])} goldens {facts.get('reference_set', '')}")
+    if "reviewed" in facts:
+        told.append(f"{len(facts['reviewed'])} confirmed from reviews")
+    refused = [gate["name"] for gate in facts.get("gates", []) if not gate["passed"]]
+    if refused:
+        told.append(f"refused by {', '.join(refused)}")
+    return ", ".join(told)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
