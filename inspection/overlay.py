@@ -90,7 +90,7 @@ def draw_panels(
     height = max(shown.shape[0], beside.shape[0], round(_LOWEST * height))
     similarity_map = map_on_frame(seen, shown.shape[:2], size)
     outlined = outline_regions(shown, seen, similarity_map)
-    heading = f"golden {golden_name}" if golden_name else "golden"
+    heading = f"golden: {golden_name}" if golden_name else "golden"
     panels = {heading: _panel(beside, height), "frame": _panel(outlined, height)}
     if similarity_map is not None:
         panels["similarity map"] = _panel(draw_heat(shown, similarity_map, judgement.threshold), height)

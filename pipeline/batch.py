@@ -78,7 +78,7 @@ class BatchSummary:
     `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
     frames judged in an earlier batch are in `total` alone. `queues` has the addresses of the review queues that parts
     were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later. `watched` says
-    whether the line is still as it was at calibration.
+    whether the line is still as it was at calibration, `shadow` how often a challenger differed ("" without one).
     """
 
     batch: str
@@ -95,6 +95,7 @@ class BatchSummary:
     judged: int
     queues: dict[str, str] = field(default_factory=dict)
     watched: Watched | None = None
+    shadow: str = ""
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -195,7 +196,10 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         extra_files=shadow.files if shadow else {},
         extra_texts={**(shadow.texts if shadow else {}), **(goldens.texts if goldens else {})},
         extra_metrics=shadow.metrics if shadow else {},
-        notes=[watched.headline if watched else "", *(part.description for part in (shadow, goldens) if part)],
+        notes=[
+            f"**The line**: {watched.headline}" if watched else "",
+            *(part.description for part in (shadow, goldens) if part),
+        ],
         settings={"frames": plan.source, "engine": plan.engine},
     )
     tracked = post(plan.workspace, log) if rows else False
@@ -214,6 +218,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         tracked=tracked,
         queues=queues,
         watched=watched,
+        shadow=shadow.headline if shadow else "",
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )

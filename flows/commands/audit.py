@@ -13,6 +13,8 @@ from flows.commands import options, terminal
 if TYPE_CHECKING:
     from pipeline.records import AuditRow
 
+_TO_THE_SECOND = len("2026-11-25T22:53:41")
+
 
 def audit(
     context: typer.Context,
@@ -50,7 +52,8 @@ def audit(
         _print(listed)
         if broken is None:
             head = rows[-1].hash if rows else "none"
-            terminal.say(f"{len(rows)} rows verified; the newest hash is {head}")
+            also = f", {len(tags)} of them also against what MLflow remembers" if against_mlflow else ""
+            terminal.say(f"{len(rows)} rows verified{also}; the newest hash is {head}")
         else:
             terminal.warn(f"the record was tampered with: {broken.problem}")
     if broken is not None:
@@ -58,11 +61,12 @@ def audit(
 
 
 def _print(rows: list[AuditRow]) -> None:
-    table = terminal.plain_table("row", "at", "who", "what", "product", "model", "on what", right=("row",))
+    table = terminal.plain_table("row", "at (UTC)", "who", "what", "product", "model", "on what", right=("row",))
     for row in rows:
         model = str(row.facts.get("bundle") or row.facts.get("twin") or "")
         product = f"{row.product}/{row.view}"
-        table.add_row(str(row.number), row.at, row.who, row.action, product, model, _grounds(row.facts))
+        at = row.at[:_TO_THE_SECOND].replace("T", " ")
+        table.add_row(str(row.number), at, row.who, row.action, product, model, _grounds(row.facts))
     terminal.console().print(table)
 
 
@@ -71,7 +75,7 @@ def _grounds(facts: dict[str, Any]) -> str:
     named = ("before", "data", "threshold", "version")
     told = [f"{name} {_short(facts[name])}" for name in named if facts.get(name)]
     if "goldens" in facts:
-        told.append(f"{len(facts['goldens'])} goldens {facts.get('reference_set', '')}")
+        told.insert(0, f"{len(facts['goldens'])} goldens, set {facts.get('reference_set', '')}")
     if "reviewed" in facts:
         told.append(f"{len(facts['reviewed'])} confirmed from reviews")
     refused = [gate["name"] for gate in facts.get("gates", []) if not gate["passed"]]
