@@ -163,8 +163,8 @@ def _defective_title(sample: _Sample) -> str:
 
 
 def _estimated_title(count: int, kind: str, rate: Rate | None, what: str) -> str:
-    told = f", {percent(rate.rate)} {what}" if rate else ""
-    return f"about {counted(count, kind)}{told}: estimated from reviews"
+    told = f": {percent(rate.rate)} {what}" if rate else ""
+    return f"about {counted(count, kind)}{told}"
 
 
 def _draw_class(axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], colour: str) -> None:
