@@ -54,23 +54,26 @@ def blinded(judgement: Judgement, frame_size: tuple[int, int], golden_size: tupl
     return replace(judgement, regions=regions[:_MOST_SHOWN], threshold=level)
 
 
-def draw_blind(golden: Picture, frame: Picture, judgement: Judgement, *, height: int = 420) -> Picture:
+def draw_blind(
+    golden: Picture, frame: Picture, judgement: Judgement, *, golden_name: str = "", height: int = 420
+) -> Picture:
     """The picture of a review pane, which is narrow: two panels a row, and no word of verdict or similarity.
 
     Golden and frame above; below the similarity map, and the place that differs most enlarged where it is small, else
     the frame without outlines.
 
     Args:
-        golden: (H, W, 3) RGB uint8.
+        golden: (H, W, 3) RGB uint8, the nearest golden, in the first golden's coordinates.
         frame: (h, w, 3) RGB uint8, as delivered.
         judgement: what was said of the frame, with its map.
+        golden_name: shown above the golden.
         height: of a panel, in pixels.
 
     Returns:
         RGB uint8.
     """
     seen = blinded(judgement, frame.shape[:2], golden.shape[:2])
-    panels = list(draw_panels(golden, frame, seen, height=height).items())
+    panels = list(draw_panels(golden, frame, seen, golden_name=golden_name, height=height).items())
     if len(panels) < _PANELS:
         panels.append(("frame as it is", draw_panels(golden, frame, replace(seen, regions=()), height=height)["frame"]))
     rows = [_row(panels[:2]), _row(panels[2:])]

@@ -21,6 +21,7 @@ from inspection.decision import (
 )
 from inspection.encoder import encoder_digest
 from inspection.engine import OnnxEngine, open_engine
+from inspection.gallery import GoldenGallery
 from inspection.golden_model import (
     GoldenModel,
     aligned,
@@ -31,10 +32,9 @@ from inspection.golden_model import (
     save_golden_model,
     working_image,
 )
-from inspection.prepared import PreparedFrame, scaling, unshown
+from inspection.prepared import PreparedFrame, place_weights, scaling, unshown
 from inspection.quality import QualityGate, measure_quality
-from inspection.registration import Registrar, Registration, warp
-from inspection.registration.outcome import seen
+from inspection.registration import Registrar, warp
 from inspection.verdicts import Judgement, Provenance, Reason, Region, Verdict
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ class Inspector:
         self.reference_set = reference_set
         self.calibration = calibration
         self.hold = ""  # why no part passes for now, though the calibration would let it; "" where parts do
+        self.uncalibrated = (  # told where no calibration is set
+            "no calibration is bound to the current encoder, goldens and recipe; run "
+            f"`goldentwin calibrate {reference_set.product} --view {reference_set.view} --labelled DIR`"
+        )
         self.binding = Binding(
             encoder=encoder_digest(recipe.encoder), reference_set=reference_set.digest, recipe=recipe.digest
         )
@@ -142,6 +146,18 @@ class Inspector:
         """The goldens at the working size, aligned with the first: (S, S, 3) uint8 each."""
         return [self._working[0], *(self.align(image) for image in self._working[1:])]
 
+    @cached_property
+    def gallery(self) -> GoldenGallery:
+        """Tells which golden a frame is most like; made when a picture is first drawn, not while frames are judged."""
+        return GoldenGallery(
+            self.reference_set,
+            self.first_golden,
+            self.placed_goldens(),
+            engine=self._engine,
+            comparer=self._comparer,
+            registrar=self._registrar,
+        )
+
     def align(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A (S, S, 3) working image brought onto the first golden, or as it lies where it can't be registered."""
         return aligned(image, self._registrar)
@@ -163,7 +179,7 @@ class Inspector:
             return PreparedFrame(quality=quality, problem=problem, milliseconds=_since(started))
         working = working_image(image, self._side)
         registration = self._registrar.register(working)
-        weights = self._weights(registration)
+        weights = place_weights(registration, self._sensitivity, self._side)
         problem = unshown(registration, weights, self._sensitivity)
         if problem:
             return PreparedFrame(
@@ -209,7 +225,7 @@ class Inspector:
             return self._refused(replace(frame, problem=_NOT_COMPARED))
         similarity = similarity_of(distance)
         calibration = self.calibration
-        verdict, reason = Verdict.CANNOT_INSPECT, self._uncalibrated
+        verdict, reason = Verdict.CANNOT_INSPECT, f"{Reason.NOT_CALIBRATED.value}: {self.uncalibrated}"
         regions: tuple[Region, ...] = ()
         if calibration is not None:
             verdict, reason = judge_similarity(similarity, calibration.threshold), ""
@@ -254,21 +270,6 @@ class Inspector:
             focus=frame.quality.focus if frame.quality else None,
             registration_quality=frame.registration.quality if frame.registration else None,
         )
-
-    @cached_property
-    def _uncalibrated(self) -> str:
-        reference_set = self.reference_set
-        return (
-            f"{Reason.NOT_CALIBRATED.value}: no calibration is bound to the current encoder, goldens and recipe; "
-            f"run `goldentwin calibrate {reference_set.product} --view {reference_set.view} --labelled DIR`"
-        )
-
-    def _weights(self, registration: Registration) -> NDArray[np.float32] | None:
-        """Sensitivities of the places, 0 where the frame shows nothing of the golden."""
-        if np.array_equal(registration.matrix, np.eye(3)):
-            return self._sensitivity
-        shown = seen(registration.matrix, (self._side, self._side)).astype(np.float32)
-        return shown if self._sensitivity is None else shown * self._sensitivity
 
     def _learned_comparison(self, engine: str) -> LearnedComparison | None:
         if self.reference_set.recipe.twin is None:

@@ -52,27 +52,37 @@ def draw_overlay(frame: Picture, judgement: Judgement, *, golden_size: tuple[int
     return drawn
 
 
-def draw_strip(
-    golden: Picture, frame: Picture, judgement: Judgement, *, part_id: str = "", height: int = 360
+def draw_strip(  # noqa: PLR0913 - what is shown, by name
+    golden: Picture,
+    frame: Picture,
+    judgement: Judgement,
+    *,
+    part_id: str = "",
+    golden_name: str = "",
+    height: int = 360,
 ) -> Picture:
     """All a reviewer needs in one picture: golden | frame with regions | similarity map, under a caption line.
 
     Where the worst region is small (below 6 % of the frame's width), golden and frame are enlarged there beside.
 
     Args:
-        golden: (H, W, 3) RGB uint8, the nearest golden.
+        golden: (H, W, 3) RGB uint8, the nearest golden, in the first golden's coordinates.
         frame: (h, w, 3) RGB uint8, as delivered.
         judgement: what was said of the frame.
         part_id: shown in the caption.
+        golden_name: shown above the golden.
         height: of the panels, in pixels; they are lower where the frame is very wide.
 
     Returns:
         RGB uint8, as wide as its panels.
     """
-    return _assembled(draw_panels(golden, frame, judgement, height=height), judgement, part_id)
+    panels = draw_panels(golden, frame, judgement, golden_name=golden_name, height=height)
+    return _assembled(panels, judgement, part_id)
 
 
-def draw_panels(golden: Picture, frame: Picture, judgement: Judgement, *, height: int) -> dict[str, Picture]:
+def draw_panels(
+    golden: Picture, frame: Picture, judgement: Judgement, *, golden_name: str = "", height: int
+) -> dict[str, Picture]:
     """The panels of `draw_strip` by their headings: golden, frame, similarity map, and the worst place where small."""
     size, scale = golden.shape[:2], _fit(frame, height)
     shown, seen = _resized(frame, scale), _through(judgement, frame, size, 1 / scale, (0, 0))
@@ -80,7 +90,8 @@ def draw_panels(golden: Picture, frame: Picture, judgement: Judgement, *, height
     height = max(shown.shape[0], beside.shape[0], round(_LOWEST * height))
     similarity_map = map_on_frame(seen, shown.shape[:2], size)
     outlined = outline_regions(shown, seen, similarity_map)
-    panels = {"golden": _panel(beside, height), "frame": _panel(outlined, height)}
+    heading = f"golden: {golden_name}" if golden_name else "golden"
+    panels = {heading: _panel(beside, height), "frame": _panel(outlined, height)}
     if similarity_map is not None:
         panels["similarity map"] = _panel(draw_heat(shown, similarity_map, judgement.threshold), height)
     box = _zoom_box(frame, judgement)
@@ -195,7 +206,8 @@ def _assembled(panels: dict[str, Picture], judgement: Judgement, part_id: str) -
 def _draw_caption(strip: Picture, judgement: Judgement, part_id: str) -> None:
     """One line: verdict, part id, provisional on the left; figures with their bar on the right."""
     middle, width = _CAPTION // 2 + 2, strip.shape[1]
-    left = draw_chip(strip, _spoken(judgement.verdict), _MARGIN, middle, fill=VERDICT_COLOURS[judgement.verdict])
+    said = judgement.verdict
+    left = draw_chip(strip, said.value.replace("_", " "), _MARGIN, middle, fill=VERDICT_COLOURS[said])
     if judgement.provisional:
         left = draw_chip(strip, "PROVISIONAL", left + 6, middle, fill=_PROVISIONAL)
     figures = _figures(judgement)
@@ -217,10 +229,6 @@ def _figures(judgement: Judgement) -> str:
         return judgement.reason or ""
     sign = "<" if judgement.similarity < judgement.threshold else ">="
     return f"similarity {judgement.similarity:.3f} {sign} {judgement.threshold:.3f}"
-
-
-def _spoken(verdict: Verdict) -> str:
-    return verdict.value.replace("_", " ")
 
 
 def _bar(judgement: Judgement, width: int, height: int) -> Picture | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from inspection.registration.outcome import seen
 from inspection.verdicts import Reason
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ def scaling(source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.floa
     """The matrix by which `cv2.resize` maps pixel centres of a (width, height) picture to another size."""
     x, y = target[0] / source[0], target[1] / source[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def place_weights(
+    registration: Registration, sensitivity: NDArray[np.float32] | None, side: int
+) -> NDArray[np.float32] | None:
+    """Sensitivities of the places, (S, S), 0 where the frame shows nothing of the golden; None where all count."""
+    if np.array_equal(registration.matrix, np.eye(3)):
+        return sensitivity
+    shown = seen(registration.matrix, (side, side)).astype(np.float32)
+    return shown if sensitivity is None else shown * sensitivity
 
 
 def unshown(

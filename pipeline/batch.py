@@ -14,6 +14,7 @@ from inspection.errors import CalibrationError, GoldentwinError, UnreadableImage
 from inspection.recipe import digest_of
 from inspection.verdicts import Provenance, Verdict
 from pipeline.flagged_sheet import draw_contact_sheet
+from pipeline.goldens_of_the_night import goldens_of_the_night
 from pipeline.inspecting import inspect_frames
 from pipeline.open_batches import close_batch, open_batch
 from pipeline.opening import keep_inspector
@@ -44,7 +45,7 @@ class BatchPlan:
 
     `batch` is the same for the same frames and grounds, so that a batch that was killed and run again is one batch,
     also where frames came since; `key` tells what grounds and folders it is of. `total` counts all frames found, also
-    those judged before.
+    those judged before; `goldens` are the names of those that judge.
     """
 
     workspace: Workspace
@@ -59,6 +60,7 @@ class BatchPlan:
     provisional: bool
     started_at: datetime
     source: str
+    goldens: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class BatchSummary:
     `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
     frames judged in an earlier batch are in `total` alone. `queues` has the addresses of the review queues that parts
     were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later. `watched` says
-    whether the line is still as it was at calibration.
+    whether the line is still as it was at calibration, `shadow` how often a challenger differed ("" without one).
     """
 
     batch: str
@@ -93,6 +95,7 @@ class BatchSummary:
     judged: int
     queues: dict[str, str] = field(default_factory=dict)
     watched: Watched | None = None
+    shadow: str = ""
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -119,10 +122,7 @@ def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
     inspector = keep_inspector(workspace, product, view, engine=engine)
     calibration = inspector.calibration
     if calibration is None:
-        message = (
-            f"{product}/{view} has no calibration bound to its current goldens and recipe; "
-            f"run `goldentwin calibrate {product} --view {view} --labelled DIR`"
-        )
+        message = f"no frame of {product}/{view} can be judged: {inspector.uncalibrated}"
         raise CalibrationError(message)
     files = list_frames(sources)
     left = _not_judged(workspace, inspector, files)
@@ -140,6 +140,7 @@ def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
         provisional=calibration.provisional,
         started_at=datetime.now(UTC),
         source=", ".join(map(str, sources)),
+        goldens=tuple(golden.name for golden in inspector.reference_set.goldens),
     )
 
 
@@ -164,7 +165,7 @@ def judge_chunk(plan: BatchPlan, chunk: Sequence[FrameFile]) -> ChunkResult:
         reviews.choose(witness.items)  # before the verdicts: what has a verdict is never judged again
     shadow_chunk(plan.workspace, plan.product, plan.view, plan.engine, plan.batch, chunk, judged)
     with VerdictRecords(plan.workspace.records_url) as records:
-        records.add(judged, batch=plan.batch, evidence=witness.evidence)
+        records.add(judged, batch=plan.batch, evidence=witness.evidence, nearest=witness.nearest)
     counts = dict.fromkeys(Verdict, 0)
     for verdict in judged:
         counts[verdict.judgement.verdict] += 1
@@ -186,6 +187,7 @@ def report_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
     sheet = draw_contact_sheet(plan.workspace, plan.product, plan.view, plan.batch, flagged)
     watched = _watch(plan) if rows else None
     shadow = shadow_report(plan.workspace, plan.product, plan.view, plan.batch)
+    goldens = goldens_of_the_night(plan.goldens, rows)
     log = BatchLog(
         product=plan.product,
         view=plan.view,
@@ -199,9 +201,12 @@ def report_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         contact_sheet=sheet,
         pictures=[path for path in (watched and watched.picture, watched and watched.page) if path],
         extra_files=shadow.files if shadow else {},
-        extra_texts=shadow.texts if shadow else {},
+        extra_texts={**(shadow.texts if shadow else {}), **(goldens.texts if goldens else {})},
         extra_metrics=shadow.metrics if shadow else {},
-        notes=[watched.headline if watched else "", shadow.description if shadow else ""],
+        notes=[
+            f"**The line**: {watched.headline}" if watched else "",
+            *(part.description for part in (shadow, goldens) if part),
+        ],
         settings={"frames": plan.source, "engine": plan.engine},
     )
     tracked = post(plan.workspace, log) if rows else False
@@ -219,6 +224,7 @@ def report_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         tracked=tracked,
         queues=queues,
         watched=watched,
+        shadow=shadow.headline if shadow else "",
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )

@@ -30,23 +30,36 @@ _LINE_HEIGHT = 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """What is drawn: similarities of both classes, and the threshold or None; its rates follow."""
+    """What is drawn: similarities of both classes, and the threshold or None; its rates follow.
+
+    Where parts stand for others, which nobody reviewed, the rates are `estimated` ones (overkill, escape), with
+    intervals that know of it; those that follow from counts would be too narrow.
+    """
 
     good: NDArray[np.float64]
     defective: NDArray[np.float64]
     threshold: float | None
     provisional: bool = False
+    estimated: tuple[Rate | None, Rate | None] | None = None
 
     @property
     def rates(self) -> tuple[Rate | None, Rate | None]:
         """Overkill and escape at the threshold, where they are known."""
         if self.threshold is None or self.provisional:
             return None, None
+        if self.estimated is not None:
+            return self.estimated
         return rates_at(self.threshold, self.good, self.defective)
 
 
-def draw_calibration(
-    path: Path, *, good: ArrayLike, defective: ArrayLike, calibration: Calibration, product: str = ""
+def draw_calibration(  # noqa: PLR0913 - all keyword-only, and one call draws it
+    path: Path,
+    *,
+    good: ArrayLike,
+    defective: ArrayLike,
+    calibration: Calibration,
+    product: str = "",
+    estimated: bool = False,
 ) -> None:
     """Draw the sample that `calibration` was made on: histograms, and escape against overkill; PNG, 1440 x 840 pixels.
 
@@ -56,12 +69,15 @@ def draw_calibration(
         defective: (M,) similarities in [0, 1]; may be empty.
         calibration: its threshold is marked, its statement and warnings are printed, and that it is provisional.
         product: named in the title.
+        estimated: reviewed parts stand for others of their kind, repeated as often; rates and intervals are then those
+            of the calibration.
     """
     sample = _Sample(
         good=np.asarray(good, dtype=np.float64),
         defective=np.asarray(defective, dtype=np.float64),
         threshold=calibration.threshold,
         provisional=calibration.provisional,
+        estimated=(calibration.overkill, calibration.escape) if estimated else None,
     )
     kind = "Provisional calibration" if calibration.provisional else "Calibration"
     notes = [calibration.statement, *(f"Warning: {warning}." for warning in calibration.warnings)]
@@ -132,14 +148,23 @@ def _good_title(sample: _Sample) -> str:
     if sample.provisional:
         return f"{counted(len(sample.good), 'comparison')} of goldens; overkill and escape unknown"
     overkill, _ = sample.rates
+    if sample.estimated is not None:
+        return _estimated_title(len(sample.good), "good part", overkill, "flagged")
     flagged = f": {overkill.events} flagged ({percent(overkill.rate)})" if overkill else ""
     return counted(len(sample.good), "good part") + flagged
 
 
 def _defective_title(sample: _Sample) -> str:
     _, escape = sample.rates
+    if sample.estimated is not None:
+        return _estimated_title(len(sample.defective), "defective part", escape, "passed")
     passed = f": {escape.events} passed ({percent(escape.rate)})" if escape else ""
     return counted(len(sample.defective), "defective part") + passed
+
+
+def _estimated_title(count: int, kind: str, rate: Rate | None, what: str) -> str:
+    told = f": {percent(rate.rate)} {what}" if rate else ""
+    return f"about {counted(count, kind)}{told}"
 
 
 def _draw_class(axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], colour: str) -> None:
@@ -179,7 +204,8 @@ def _draw_escape_against_overkill(axes: Any, sample: _Sample) -> None:
     escape = _intervals(points.missed, len(sample.defective))
     corners = np.array([[1.0], [0.0]])
     band = np.hstack([[overkill[1], escape[1]], corners, [overkill[2][::-1], escape[2][::-1]], 1.0 - corners])
-    axes.fill(*band, color=GOOD, alpha=0.16, linewidth=0, label="95 % intervals")
+    if sample.estimated is None:
+        axes.fill(*band, color=GOOD, alpha=0.16, linewidth=0, label="95 % intervals")
     axes.plot(overkill[0], escape[0], color=GOOD, linewidth=2.2, label="every threshold")
     chosen = sample.rates
     if chosen[0] and chosen[1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from inspection.audit import Finding, odd_findings
 from inspection.calibration import Calibration, provisional_calibration
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from inspection.inspector import Inspector
     from inspection.reference_set import ReferenceSet
     from pipeline.workspace import Workspace
+
+ENROL: Final = "enrol"
+RESTORE: Final = "restore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +52,33 @@ def enrol_product(  # noqa: PLR0913 - what an enrolment consists of, by name
     register: str | None = None,
     image_size: int | None = None,
     add: bool = False,
+    reviewed: Sequence[str] = (),
 ) -> Enrolled:
     """Enrol pictures as goldens, audit them with the network too, and make sure that there is a calibration.
 
     `register` (a registration method) and `image_size` (pixels) go into the recipe; what else it holds stays.
+    `reviewed` are the keys of the verdicts whose frames a person confirmed as goldens, for the audit record. That has
+    the new goldens before they judge: without a calibration nothing passes by them.
 
     Raises:
         ReferenceSetError: no picture passes the audit, a name can't be used, or the mask does not fit.
         RecipeError: the view's recipe can't be read.
+        RecordsError: it can't be put on record; nothing has changed then.
         WeightsError: the encoder's weights are missing or don't fit.
     """
-    report = enrol_goldens(
-        workspace.references,
-        product=product,
-        view=view,
-        files=files,
-        recipe=_recipe(workspace, product, view, register, image_size),
-        mask=mask,
-        added_by=added_by,
-        add=add,
-    )
+    with open_audit(workspace) as audit:
+        report = enrol_goldens(
+            workspace.references,
+            product=product,
+            view=view,
+            files=files,
+            recipe=_recipe(workspace, product, view, register, image_size),
+            mask=mask,
+            added_by=added_by,
+            add=add,
+        )
+        evidence = {**_names_of(report.reference_set), **({"reviewed": list(reviewed)} if reviewed else {})}
+        audit.append(who=added_by, action=ENROL, product=product, view=view, evidence=evidence)
     inspector = open_inspector(workspace, product, view)
     names = [golden.name for golden in report.reference_set.goldens]
     odd = odd_findings(names, inspector.golden_distances())
@@ -89,8 +99,7 @@ def restore_goldens(workspace: Workspace, product: str, view: str, version: int,
     """
     stored = load_reference_set(workspace.references, product, view, version)
     with open_audit(workspace) as audit:  # first: what is not on record does not happen
-        evidence = {"version": version, "reference_set": stored.digest}
-        audit.append(who=by, action="restore", product=product, view=view, evidence=evidence)
+        audit.append(who=by, action=RESTORE, product=product, view=view, evidence=_names_of(stored))
     reference_set = restore_version(workspace.references, product, view, version, by)
     report = EnrolmentReport(reference_set=reference_set, created=False, findings=())
     calibration = settle_calibration(workspace, open_inspector(workspace, product, view))
@@ -110,6 +119,16 @@ def settle_calibration(workspace: Workspace, inspector: Inspector) -> Calibratio
     keep_calibration(workspace, product, view, calibration)
     inspector.calibration = calibration
     return calibration
+
+
+def _names_of(reference_set: ReferenceSet) -> dict[str, Any]:
+    """What the audit record names of goldens: the set, the recipe and each golden by hash."""
+    return {
+        "version": reference_set.version,
+        "reference_set": reference_set.digest,
+        "recipe": reference_set.recipe.digest,
+        "goldens": {golden.name: golden.sha256 for golden in reference_set.goldens},
+    }
 
 
 def _log_of(calibration: Calibration, reference_set: ReferenceSet) -> CalibrationLog:

@@ -49,7 +49,8 @@ def draw_offending(folder: Path, held: Held, gates: Sequence[Gate]) -> dict[str,
 
 def _strip(inspector: Inspector, image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
     (judgement,) = inspector.judge([image])
-    return draw_strip(inspector.first_golden, image, judgement, part_id=caption)
+    golden = inspector.gallery.nearest(image, judgement.matrix)
+    return draw_strip(golden.picture, image, judgement, part_id=caption, golden_name=golden.name)
 
 
 def _title(part: Compared) -> str:

@@ -16,6 +16,7 @@ from inspection.inspector import Inspector
 from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set
 from pipeline.champions import read_champion
+from pipeline.interrupted import interrupted_change
 from pipeline.watch.hold import read_hold
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def open_inspector(workspace: Workspace, product: str, view: str = "default", *,
     if calibration is not None and _is_bound(calibration, inspector):
         inspector.calibration = calibration
         inspector.hold = read_hold(workspace, product, view, calibration.digest)
+    else:
+        inspector.uncalibrated = interrupted_change(workspace, product, view) or inspector.uncalibrated
     return inspector
 
 

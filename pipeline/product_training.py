@@ -19,12 +19,13 @@ from inspection.learned.samples import on_grid
 from inspection.recipe import digest_of
 from inspection.reference_set import load_reference_set, twin_files
 from pipeline.enrolling import settle_calibration
+from pipeline.keeping import UNKNOWN as ANYBODY
 from pipeline.labelled import GOOD
 from pipeline.opening import open_inspector
 from pipeline.outbox import post
 from pipeline.product_source import ProductPairs, Sample, changed_goldens, read_samples, spoil
 from pipeline.scoring import open_labelled
-from pipeline.training import fit_twin, training_log
+from pipeline.training import fit_twin, record_training, training_log
 from pipeline.training_picture import Example, draw_examples, draw_training
 from pipeline.twins import twin_folder
 
@@ -74,6 +75,7 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
     design: TwinDesign,
     plan: TrainingPlan,
     engine: str = "auto",
+    by: str = ANYBODY,
     watcher: Callable[[int, int, Epoch | None], None] | None = None,
 ) -> ProductTrained:
     """Train a network on a labelled set and let it judge the product, together with the untrained comparison.
@@ -81,12 +83,13 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
     Goldens need no defect: on them, and on good parts, defects are drawn. Real defects with masks are learned from too,
     with their types' names. A fifth of the parts is held out: it ends the training, tells how the network goes
     together with the untrained comparison, and gives a provisional calibration. The recipe names the network from
-    then on, so that any calibration made before does not hold any more.
+    then on, so that any calibration made before does not hold any more. `by` is who does it, for the audit record.
 
     Raises:
         NotEnrolledError: the product and view have no goldens.
         EvaluationError: the folder is no labelled set.
         TwinError: nothing to learn from, or the loss is no number any more.
+        RecordsError: it can't be put on record; the network judges nothing then.
     """
     began = datetime.now(UTC)
     enrolled = load_reference_set(workspace.references, product, view)
@@ -116,6 +119,8 @@ def train_product(  # noqa: PLR0913 - what a training consists of, by name
     learned_from = [one.sha256 for one in sample.frames if one.file.frame in known]
     trained = TrainedTwin(twin=twin, side=side, threshold=0.5, trained_on=trained_on, learned_from=learned_from)
     trained, comparison = _fused(trained, inspector, goldens, held_out, engine, plan.seed)
+    before = {"before": enrolled.recipe.twin, "reference_set": plain.digest}
+    record_training(workspace, product, view, trained, by=by, **before)
     calibration = _judge_by(workspace, plain, trained, engine)
     reports = workspace.reports / product / view
     picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "examples"))

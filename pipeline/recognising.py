@@ -21,9 +21,7 @@ from pipeline.reading import read_frame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from inspection.gallery import ShownGolden
     from inspection.inspector import Inspector
     from pipeline.reading import Frame, FrameFile
     from pipeline.workspace import Workspace
@@ -34,10 +32,10 @@ AUTO: Final = RESERVED
 
 @dataclass(frozen=True, kw_only=True)
 class RecognisedVerdict:
-    """A verdict, and the first golden of the product that was recognised; None where none was."""
+    """A verdict, and the golden to show beside the frame; None where no product was recognised or none is wanted."""
 
     verdict: FrameVerdict
-    golden: NDArray[np.uint8] | None
+    golden: ShownGolden | None
 
 
 def open_recogniser(workspace: Workspace, *, engine: str = "auto") -> tuple[Recogniser, list[tuple[str, str]]]:
@@ -100,7 +98,8 @@ def _judged(
     names = inspector.reference_set
     judgement = inspector.judge([frame.image])[0]
     verdict = FrameVerdict(frame=shown, judgement=judgement, product=names.product, view=names.view)
-    return RecognisedVerdict(verdict=verdict, golden=inspector.first_golden)
+    golden = inspector.gallery.nearest(frame.image, judgement.matrix) if keep_images else None
+    return RecognisedVerdict(verdict=verdict, golden=golden)
 
 
 def _refused(frame: Frame, reason: str) -> RecognisedVerdict:

@@ -166,6 +166,7 @@ def _picture(
     said = champion.judgement
     similarity = "" if said.similarity is None else f" {said.similarity:.3f}"
     caption = f"challenger (champion: {said.verdict.value}{similarity}) {frame.part_id}"
-    strip = draw_strip(challenger.inspector.first_golden, frame.image, judgement, part_id=caption)
+    golden = challenger.inspector.gallery.nearest(frame.image, judgement.matrix)
+    strip = draw_strip(golden.picture, frame.image, judgement, part_id=caption, golden_name=golden.name)
     folder = workspace.evidence / verdict.product / verdict.view / batch / f"shadow-{challenger.digest}"
     return write_evidence(folder, frame.frame, strip).relative_to(workspace.home).as_posix()

@@ -73,10 +73,14 @@ class ShadowReport:
         }
 
     @property
+    def headline(self) -> str:
+        """A line for people."""
+        return f"challenger {self.challenger} differs on {len(self.differences)} of {self.frames} frames"
+
+    @property
     def description(self) -> str:
         """A paragraph in Markdown for the first page of the batch's run."""
-        differing = f"{len(self.differences)} of {self.frames} frames"
-        lines = [f"**Shadow**: challenger `{self.challenger}` differs on {differing}"]
+        lines = [f"**Shadow**: {self.headline}"]
         if self.differences:
             lines += ["", "| champion | challenger | frames |", "|---|---|---|"]
             pairs = [(pair, count) for pair, count in sorted(self.counts.items()) if pair[0] != pair[1]]

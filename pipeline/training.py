@@ -18,6 +18,7 @@ from inspection.learned.detection import as_box, choose_threshold, find_defects
 from inspection.learned.fitting import Epoch, TrainingPlan, fit
 from inspection.learned.pair_inspector import PairInspector, working_size
 from inspection.recipe import digest_of
+from pipeline.keeping import UNKNOWN, open_audit
 from pipeline.outbox import post
 from pipeline.pair_source import ManifestPairs, Unusable, placed_boxes, usable_pairs
 from pipeline.pairs import Pair, digest_of_pairs, read_pair, read_pairs
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from inspection.learned.samples import PairSource
     from pipeline.workspace import Workspace
 
+TRAIN: Final = "train"
 _HELD_OUT: Final = 0.1
 _MOST_HELD_OUT: Final = 64
 _LOOKED_AT: Final = 8
@@ -70,6 +72,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     design: TwinDesign,
     plan: TrainingPlan,
     engine: str = "auto",
+    by: str = UNKNOWN,
     watcher: Callable[[int, int, Epoch | None], None] | None = None,
 ) -> Trained:
     """Train a network on a pair manifest and make it the one that judges this product's pairs.
@@ -85,11 +88,13 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         design: architecture, distance and loss; its types are taken from the boxes.
         plan: how long and how.
         engine: `auto`, `onnx`, `torch` or `cuda`; all but the first on CUDA train on the CPU.
+        by: who does it, for the audit record.
         watcher: told step, steps and, after each epoch, what it measured.
 
     Raises:
         PairsError: the manifest can't be read.
         TwinError: too few usable pairs, or the loss is no number any more.
+        RecordsError: it can't be put on record; the network judges nothing then.
     """
     began = datetime.now(UTC)
     pairs = read_pairs(manifest)
@@ -111,6 +116,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     )
     trained = TrainedTwin(twin=twin, side=side, threshold=_MIDDLE, trained_on=trained_on)
     trained, figures, read = _with_threshold(trained, held_out, workspace, engine, synthetic=synthetic)
+    record_training(workspace, product, view, trained, by=by)
     kept = keep_twin(workspace, product, view, trained)
     reports = workspace.reports / product / view
     picture, examples = (reports / f"{name}-{trained.digest}.png" for name in ("training", "pairs"))
@@ -140,6 +146,25 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         tracked=tracked,
         seconds=log.seconds,
     )
+
+
+def record_training(
+    workspace: Workspace, product: str, view: str, trained: TrainedTwin, *, by: str, **grounds: str | None
+) -> None:
+    """Put a trained network on record, by hash, before it judges.
+
+    Raises:
+        RecordsError: it can't be.
+    """
+    evidence = {
+        "twin": trained.digest,
+        "design": asdict(trained.twin.design),
+        "data": trained.trained_on,
+        "parts_learned_from": digest_of(sorted(trained.learned_from)) if trained.learned_from else None,
+        **grounds,
+    }
+    with open_audit(workspace) as audit:
+        audit.append(who=by, action=TRAIN, product=product, view=view, evidence=evidence)
 
 
 def training_log(  # noqa: PLR0913 - what is told of a training, by name

@@ -30,6 +30,7 @@ def night_plan(workspace: Workspace, portions: int = 2) -> BatchPlan:
         provisional=False,
         started_at=datetime(2026, 11, 23, 2, tzinfo=UTC),
         source="frames",
+        goldens=("g0.png", "g1.png"),
     )
 
 

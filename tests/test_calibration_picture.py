@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection.calibration import Binding, Policy, calibrate_scores, provisional_calibration
+from inspection.calibration import Binding, Policy, Rate, calibrate_scores, provisional_calibration
 from pipeline.calibration_picture import _bin_edges, _figure, _Sample, draw_calibration, draw_evaluation
 
 BINDING = Binding(encoder="e" * 12, reference_set="f" * 12, recipe="a" * 12)
@@ -100,3 +100,17 @@ def test_no_bar_is_half_flagged():
     assert np.abs(edges - 0.4321).min() < 1e-12
     assert edges[0] <= DEFECTIVE.min()
     assert edges[-1] >= GOOD.max()
+
+
+def test_estimates_are_drawn_with_their_own_rates():
+    """Parts that stand for others: no counts nobody made, and no band that knows nothing of the sampling."""
+    rates = Rate(rate=0.014, low=0.014, high=0.019, n=15), Rate(rate=0.069, low=0.069, high=0.686, n=29)
+    sample = _Sample(good=GOOD, defective=DEFECTIVE, threshold=0.65, estimated=rates)
+    figure = _figure(sample, "Calibration of board / top", [])
+    said = texts(figure)
+    assert "about 40 good parts: 1.4 % flagged" in said
+    assert "about 20 defective parts: 6.9 % passed" in said
+    assert "Overkill 1.4 %, escape 6.9 %" in said
+    legends = [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+    assert "this threshold" in legends
+    assert not any("95" in text for text in legends)

@@ -110,3 +110,10 @@ def test_unclear_percentages_are_refused(text, remedy):
 def test_percentages_are_written_short(share, text):
     """One decimal is enough, but small shares do not shrink to 0 %."""
     assert percent(share) == text
+
+
+def test_an_estimated_rate_tells_no_count_that_nobody_counted():
+    """Parts that stand for others give 1.4 % of 15 reviewed ones: that is 0 of 15 nowhere."""
+    estimated = Rate(rate=0.014, low=0.014, high=0.019, n=15)
+    assert str(estimated) == "1.4 % (estimated from 15 parts; 95 % interval 1.4 % to 1.9 %)"
+    assert "2 of 56" in str(Rate.of(2, 56))

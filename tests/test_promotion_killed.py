@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from drawn_line import PLATES
 from drawn_night import PRODUCT, draw_part
 from life_samples import (
     USUAL,
@@ -18,11 +21,14 @@ from life_samples import (
 )
 from plate_samples import DEAD_MLFLOW
 
-from inspection.errors import TrackingError
+from inspection.errors import CalibrationError, TrackingError
+from inspection.recipe import RegistrationMethod
 from inspection.verdicts import Verdict
+from pipeline.batch import plan_batch
 from pipeline.champions import read_challenger, read_champion
 from pipeline.opening import open_inspector
 from pipeline.outbox import waiting
+from pipeline.rolling_back import roll_back
 
 STEPS = (
     "pipeline.promoting.enqueue",
@@ -55,17 +61,24 @@ def frozen(tmp_path_factory):
 
 def test_promoting_again_after_a_kill_completes_it(line, frozen, tmp_path, monkeypatch):
     """Killed at each step after the decision, one after the other: decided and recorded once, one run, one champion."""
-    tried = tried_elsewhere(line, tmp_path / "tried", [draw_part(3), draw_part(4)])
+    shifted = replace(PLATES, registration=RegistrationMethod.SHIFT)
+    tried = tried_elsewhere(line, tmp_path / "tried", [draw_part(3), draw_part(4)], shifted)
     challenger = calibrate_at(tried, USUAL, challenger=True)
     frames = [draw_part(77), scratched(5)]
+    refused = 0
     for step in STEPS:
         with monkeypatch.context() as patch:
             patch.setattr(step, killed)
             with pytest.raises(KeyboardInterrupt):
                 promoted(line, frozen)
-        judged = [one.verdict for one in open_inspector(line, PRODUCT, engine="onnx").judge(frames)]
+        told = open_inspector(line, PRODUCT, engine="onnx").judge(frames)
+        judged = [one.verdict for one in told]
         assert judged in ([Verdict.PASS, Verdict.FLAG], [Verdict.CANNOT_INSPECT] * 2), step
+        if judged[0] is Verdict.CANNOT_INSPECT:
+            assert "goldentwin promote plate --view default --labelled DIR` to complete it" in told[0].reason
+            refused += 1
         assert actions(line).count("promote") == 1
+    assert refused, "no kill left goldens without their calibration: this test shows nothing of what is told then"
     done = promoted(line, frozen)
     assert done.passed
     assert done.resumed
@@ -86,3 +99,20 @@ def test_without_mlflow_nothing_is_promoted_or_decided(line, frozen, monkeypatch
         promoted(line, frozen)
     assert actions(line) == ["calibrate", "challenge"]
     assert read_champion(line, PRODUCT, "default").calibration.threshold == USUAL
+
+
+def test_an_interrupted_rollback_names_its_own_command(line, frozen, tmp_path, monkeypatch):
+    """Frames and the batch are refused with the command that completes it, which then does."""
+    tried = tried_elsewhere(line, tmp_path / "tried", [draw_part(3), draw_part(4)])
+    calibrate_at(tried, USUAL, challenger=True)
+    promoted(line, frozen)
+    with monkeypatch.context() as patch:
+        patch.setattr("inspection.reference_install.write_json", killed)
+        patch.setattr("inspection.reference_install.make_current", killed)
+        with pytest.raises(KeyboardInterrupt):
+            roll_back(line, PRODUCT, "default", by="bert")
+    (line.references / PRODUCT / "default" / "recipe.json").write_text(replace(PLATES, image_size=96).to_json())
+    with pytest.raises(CalibrationError, match=r"rollback in row 4 .* run `goldentwin rollback plate --view default`"):
+        plan_batch(line, PRODUCT, "default", tmp_path, engine="onnx")
+    assert roll_back(line, PRODUCT, "default", by="bert").resumed
+    assert open_inspector(line, PRODUCT, engine="onnx").judge([draw_part(77)])[0].verdict is Verdict.PASS

@@ -187,16 +187,26 @@ def test_another_schema_version_is_refused_with_the_way_out(url):
         VerdictRecords(url)
 
 
-def test_records_of_the_first_version_gain_the_tables_that_came_since(url):
-    """And keep their rows."""
+@pytest.mark.parametrize(
+    ("version", "newer"),
+    [
+        (1, ("review_items", "review_answers", "audit_log", "shadow_verdicts", "nearest_goldens", "line_events")),
+        (2, ("nearest_goldens", "line_events")),
+        (3, ("line_events",)),
+    ],
+)
+def test_records_of_older_versions_gain_the_tables_that_came_since(url, version, newer):
+    """And keep their rows, which go on being read and added to; so do those of a version that was being worked on."""
     with VerdictRecords(url) as records:
         records.add([judged("a.png")], batch="night")
         with records._database.writing() as connection:
-            connection.exec_driver_sql("UPDATE goldentwin_meta SET value = '1'")
-            for table in ("review_items", "review_answers", "audit_log", "shadow_verdicts", "line_events"):
+            connection.exec_driver_sql(f"UPDATE goldentwin_meta SET value = '{version}'")  # noqa: S608 - a number of this test
+            for table in newer:
                 connection.exec_driver_sql(f"DROP TABLE {table}")
     with VerdictRecords(url) as records:
-        assert len(records.rows()) == 1
+        assert [row["nearest_golden"] for row in records.rows()] == [None]
+        records.add([judged("b.png")], batch="night", nearest={"b.png": "g.png"})
+        assert {row["frame"]: row["nearest_golden"] for row in records.rows()} == {"a.png": None, "b.png": "g.png"}
         with records._database.reading() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM audit_log").scalar() == 0
 

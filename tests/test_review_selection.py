@@ -20,6 +20,7 @@ from pipeline.records import ReviewRecords, VerdictRecords
 from pipeline.review.items import ReviewItem
 from pipeline.review.pushing import mixed, queue_name
 from pipeline.review.selection import Kind, choose
+from pipeline.tracking import traces
 
 KEYS = [hashlib.md5(str(n).encode(), usedforsecurity=False).hexdigest() for n in range(20_000)]
 
@@ -130,3 +131,17 @@ def test_the_blind_picture_is_alike_for_flagged_and_passed_parts(plates, home, t
         assert np.array_equal(picture, draw_blind(inspector.first_golden, image, other))
         shapes.add(picture.shape)
     assert len(shapes) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("frame_0134", "frame_0134"),
+        ("_x_ *b* <img>", r"\_x\_ \*b\* \<img\>"),
+        ("[a](b) `c` #d", r"\[a\]\(b\) \`c\` \#d"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_a_part_s_name_breaks_out_of_no_markdown_and_reads_well_raw(name, shown):
+    """The review pane renders it, the queue's list does not: only what Markdown would take is escaped."""
+    assert traces._escaped(name) == shown

@@ -13,6 +13,7 @@ from inspection.calibration.document import Binding
 from inspection.errors import CalibrationError, EvaluationError, InsufficientSampleError, TrackingError
 from inspection.recipe import ReviewSettings
 from inspection.reference_set import load_reference_set
+from pipeline.keeping import open_audit
 from pipeline.labelled import read_labelled
 from pipeline.opening import read_calibration
 from pipeline.records import ReviewRecords
@@ -186,4 +187,10 @@ def test_proposed_goldens_are_enrolled_by_command_alone(line, tmp_path, capsys):
     after = load_reference_set(line.references, "plate", "default")
     assert len(after.goldens) == len(before.goldens) + 1
     assert after.goldens[-1].added_by == "berta"
+    assert after.goldens[-1].name.startswith("00-"), "named after the part"
     assert "calibrate" in capsys.readouterr().out
+    assert propose_goldens(line, "plate", "default") == [], "what is a golden by now is not proposed again"
+    with open_audit(line) as audit:
+        row = audit.rows()[-1]
+    assert (row.who, row.action, row.facts["reference_set"]) == ("berta", "enrol", after.digest)
+    assert len(row.facts["reviewed"]) == 1

@@ -16,6 +16,7 @@ from inspection.learned.design import TwinDesign
 from inspection.learned.fitting import TrainingPlan
 from inspection.verdicts import Verdict
 from pipeline.bundle import read_bundle, write_bundle
+from pipeline.keeping import open_audit
 from pipeline.opening import open_inspector
 from pipeline.pair_source import ManifestPairs, usable_pairs
 from pipeline.pairs import read_pairs
@@ -208,6 +209,7 @@ def product(tmp_path_factory):
         labelled=home / "labelled",
         design=TwinDesign(),
         plan=TrainingPlan(steps=30, patch=128, epoch=15),
+        by="anna",
     )
     return workspace, done
 
@@ -227,6 +229,20 @@ def test_a_trained_product_judges_by_its_network(product, tmp_path):
     assert alone == [one.similarity for one in judged]
     bundle = read_bundle(write_bundle(tmp_path / "bundle", inspector))
     assert [one.similarity for one in bundle.open().judge(frames)] == alone
+
+
+@pytest.mark.slow
+def test_a_training_is_on_record(product):
+    """After the enrolment: by whom, which network, of which data and goldens, by hash."""
+    workspace, done = product
+    with open_audit(workspace) as audit:
+        assert audit.verify() is None
+        enrolled, trained = audit.rows()
+    assert (enrolled.action, trained.action, trained.who) == ("enrol", "train", "anna")
+    assert trained.facts["twin"] == done.twin.digest
+    assert trained.facts["data"] == done.twin.trained_on
+    assert trained.facts["reference_set"] == enrolled.facts["reference_set"]
+    assert trained.facts["before"] is None
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from flows.commands import options, terminal
 
 if TYPE_CHECKING:
     from pipeline.records import AuditRow
+
+_TO_THE_SECOND = len("2026-11-25T22:53:41")
 
 
 def audit(
@@ -50,7 +52,8 @@ def audit(
         _print(listed)
         if broken is None:
             head = rows[-1].hash if rows else "none"
-            terminal.say(f"{len(rows)} rows verified; the newest hash is {head}")
+            also = f", {len(tags)} of them also against what MLflow remembers" if against_mlflow else ""
+            terminal.say(f"{len(rows)} rows verified{also}; the newest hash is {head}")
         else:
             terminal.warn(f"the record was tampered with: {broken.problem}")
     if broken is not None:
@@ -58,16 +61,30 @@ def audit(
 
 
 def _print(rows: list[AuditRow]) -> None:
-    table = terminal.plain_table("row", "at", "who", "what", "product", "model", "on what", right=("row",))
+    table = terminal.plain_table("row", "at (UTC)", "who", "what", "product", "model", "on what", right=("row",))
     for row in rows:
-        facts = row.facts
-        grounds = {name: facts[name] for name in ("before", "data", "threshold", "version") if facts.get(name)}
-        refused = [gate["name"] for gate in facts.get("gates", []) if not gate["passed"]]
-        grounds |= {"refused by": ", ".join(refused)} if refused else {}
-        told = ", ".join(
-            f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in grounds.items()
-        )
-        table.add_row(
-            str(row.number), row.at, row.who, row.action, f"{row.product}/{row.view}", facts.get("bundle", ""), told
-        )
+        model = str(row.facts.get("bundle") or row.facts.get("twin") or "")
+        product = f"{row.product}/{row.view}"
+        at = row.at[:_TO_THE_SECOND].replace("T", " ")
+        table.add_row(str(row.number), at, row.who, row.action, product, model, _grounds(row.facts))
     terminal.console().print(table)
+
+
+def _grounds(facts: dict[str, Any]) -> str:
+    """What a person wants to know first of the evidence; all of it is in `--json`."""
+    named = ("before", "data", "threshold", "version")
+    told = [f"{name} {_short(facts[name])}" for name in named if facts.get(name)]
+    if "goldens" in facts:
+        told.insert(0, f"{len(facts['goldens'])} goldens, set {facts.get('reference_set', '')}")
+    if "reviewed" in facts:
+        told.append(f"{len(facts['reviewed'])} confirmed from reviews")
+    refused = [gate["name"] for gate in facts.get("gates", []) if not gate["passed"]]
+    if refused:
+        told.append(f"refused by {', '.join(refused)}")
+    return ", ".join(told)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)

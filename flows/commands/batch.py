@@ -78,6 +78,7 @@ def summary_json(summary: BatchSummary) -> dict[str, Any]:
         "contact_sheet": str(summary.contact_sheet) if summary.contact_sheet else None,
         "mlflow": summary.tracked,
         "review": summary.queues,
+        "shadow": summary.shadow or None,
         "watch": summary.watched.headline if summary.watched else None,
         "provenance": asdict(summary.provenance),
     }
@@ -92,11 +93,18 @@ def print_summary(workspace: Workspace, summary: BatchSummary) -> None:
         if len(summary.flagged) > SHOWN:
             terminal.say(f"and {len(summary.flagged) - SHOWN} more flagged parts")
     terminal.say()
-    terminal.facts(_places(workspace, summary) | {f"review {name}": text for name, text in summary.queues.items()})
+    terminal.facts(_places(workspace, summary))
+    print_queues(summary)
     terminal.suggest("goldentwin ui", "look at it in MLflow and Prefect")
     if summary.provisional:
         named = f"{summary.product} --view {summary.view}"
         terminal.suggest(f"goldentwin calibrate {named} --labelled DIR", "verdicts that are not provisional")
+
+
+def print_queues(summary: BatchSummary) -> None:
+    """Where the parts are reviewed, each address on one line, whole."""
+    for name, address in summary.queues.items():
+        terminal.say(Text.assemble((f"review {name}  ", "dim"), address))
 
 
 def _print_counts(summary: BatchSummary) -> None:
@@ -128,6 +136,7 @@ def _places(workspace: Workspace, summary: BatchSummary) -> dict[str, str | Text
         "judged by": threshold,
         "contact sheet": str(summary.contact_sheet or "nothing flagged"),
         "the line": _line(summary),
+        **({"in the shadow": summary.shadow} if summary.shadow else {}),
         "records": _without_password(workspace.records_url),
         "MLflow": "logged" if summary.tracked else "not reached; kept and delivered later",
     }

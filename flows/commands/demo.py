@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.commands import options, terminal
-from flows.commands.batch import judge_night, summary_json
+from flows.commands.batch import judge_night, print_queues, summary_json
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -117,6 +117,20 @@ def _enrol(workspace: Workspace, line: LineFiles) -> None:
         if [golden.name for golden in known.goldens] == [path.name for path in files]:
             return
     enrol_product(workspace, PRODUCT, VIEW, files=files, added_by=options.approver(None), image_size=IMAGE_SIZE)
+    _name_defects(workspace, line)
+
+
+def _name_defects(workspace: Workspace, line: LineFiles) -> None:
+    """Let reviewers say which kind of defect it is; that is no part of the recipe's digest."""
+    from inspection.durable import write_text  # noqa: PLC0415 - goes with the others
+    from inspection.recipe import Recipe  # noqa: PLC0415 - goes with the next
+    from inspection.reference_set import view_folder  # noqa: PLC0415 - OpenCV takes a moment
+    from pipeline.labelled import GOOD as GOOD_PARTS  # noqa: PLC0415 - goes with it
+
+    path = view_folder(workspace.references, PRODUCT, VIEW) / "recipe.json"
+    recipe = Recipe.load(path)
+    kinds = tuple(sorted(folder.name for folder in line.labelled.iterdir() if folder.name != GOOD_PARTS))
+    write_text(path, replace(recipe, review=replace(recipe.review, defect_types=kinds)).to_json())
 
 
 def _calibrate(workspace: Workspace, line: LineFiles) -> tuple[Calibration, Path]:
@@ -186,7 +200,10 @@ def _print_places(workspace: Workspace, summary: BatchSummary, picture: Path) ->
             "a picture each": _shown(workspace.evidence / PRODUCT / VIEW / summary.batch),
         }
     )
-    terminal.suggest(f"goldentwin ui --home {_shown(workspace.home)}", "the night in MLflow and Prefect")
+    print_queues(summary)
+    terminal.suggest(
+        f"goldentwin ui --home {_shown(workspace.home)}", "the night in MLflow and Prefect, and its review"
+    )
 
 
 def _shown(path: Path) -> str:

@@ -15,9 +15,7 @@ from flows.commands import options, terminal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from inspection.gallery import ShownGolden
     from inspection.inspector import Inspector
     from pipeline.frames import FrameVerdict
     from pipeline.workspace import Workspace
@@ -78,8 +76,9 @@ def inspect(
         _print_heading(inspector)
     page = _Page(widest=max((len(file.frame) for file in files), default=0), as_json=as_json)
     for verdict in inspect_frames(inspector, files, keep_images=evidence is not None):
-        if evidence is not None:
-            _write_picture(evidence, inspector.first_golden, verdict)
+        image = verdict.frame.image
+        if evidence is not None and image is not None:
+            _write_picture(evidence, inspector.gallery.nearest(image, verdict.judgement.matrix), verdict)
         page.show(verdict)
     page.end(evidence)
 
@@ -109,6 +108,7 @@ def _inspect_pairs(  # noqa: PLR0917 - what the command was given
     *,
     as_json: bool,
 ) -> None:
+    from inspection.gallery import ShownGolden  # noqa: PLC0415 - torch takes seconds to import
     from pipeline.pair_inspecting import PAIRS, inspect_pairs, open_pair_judge  # noqa: PLC0415 - torch takes seconds
     from pipeline.pairs import read_pairs  # noqa: PLC0415 - goes with it
     from pipeline.reading import FrameFile, read_frame  # noqa: PLC0415 - goes with it
@@ -122,7 +122,7 @@ def _inspect_pairs(  # noqa: PLR0917 - what the command was given
             path = one.pair.golden
             golden = read_frame(FrameFile(frame=path.name, path=path, part_id=path.stem)).image
             if golden is not None:
-                _write_picture(evidence, golden, one.verdict)
+                _write_picture(evidence, ShownGolden(name=path.name, picture=golden), one.verdict)
         page.show(one.verdict)
     page.end(evidence)
 
@@ -150,13 +150,15 @@ class _Page:
             _print_end(self.counts, evidence)
 
 
-def _write_picture(folder: Path, golden: NDArray[np.uint8], verdict: FrameVerdict) -> None:
+def _write_picture(folder: Path, golden: ShownGolden, verdict: FrameVerdict) -> None:
     from inspection.overlay import draw_strip  # noqa: PLC0415 - OpenCV takes a moment to import
     from pipeline.evidence import write_evidence  # noqa: PLC0415 - goes with it
 
     frame = verdict.frame
     if frame.image is not None:
-        strip = draw_strip(golden, frame.image, verdict.judgement, part_id=frame.part_id)
+        strip = draw_strip(
+            golden.picture, frame.image, verdict.judgement, part_id=frame.part_id, golden_name=golden.name
+        )
         write_evidence(folder, frame.frame, strip)
 
 

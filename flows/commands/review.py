@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from flows.commands import options, terminal
+from flows.commands.enrol import print_enrolled
 
 if TYPE_CHECKING:
     from pipeline.review.estimates import Estimate
@@ -181,27 +182,25 @@ def goldens(
 
     A person looks at the pictures and confirms; the goldens then are a new version, which must be calibrated.
     """
-    from pipeline.review.exporting import propose_goldens  # noqa: PLC0415 - SQLAlchemy takes long to import
+    from pipeline.review.exporting import confirm_goldens, propose_goldens  # noqa: PLC0415 - SQLAlchemy takes long to import
 
     workspace = options.workspace_of(context, home, references)
     found = propose_goldens(workspace, product, view, most=most)
-    if confirm and found:
-        from pipeline.enrolling import enrol_product  # noqa: PLC0415 - torch takes seconds to import
-
-        files = [one.frame_file for one in found]
-        enrol_product(workspace, product, view, files=files, added_by=options.approver(by), add=True)
+    enrolled = confirm_goldens(workspace, product, view, found, by=options.approver(by)) if confirm and found else None
     if as_json:
         rows = [{**asdict(one), "frame_file": str(one.frame_file)} for one in found]
-        terminal.print_json({"proposed": rows, "enrolled": confirm and bool(found)})
+        terminal.print_json({"proposed": rows, "enrolled": enrolled is not None})
         return
     if not found:
-        terminal.say("no flagged part was called good by all its reviewers")
+        terminal.say("no flagged part was called good by all its reviewers, or all that were are goldens already")
         return
     table = terminal.plain_table("part", "similarity", "reviewed by", "picture", right=("similarity",))
     for one in found:
         table.add_row(Text(one.part_id), f"{one.similarity:.3f}", ", ".join(one.reviewers), Text(str(one.frame_file)))
     terminal.console().print(table)
-    if confirm:
-        terminal.suggest(f"goldentwin calibrate {product} --labelled DIR", "the goldens changed: calibrate anew")
-    else:
-        terminal.suggest(f"goldentwin review goldens {product} --confirm", "when they are good parts, well taken")
+    named = product if view == "default" else f"{product} --view {view}"
+    if enrolled is None:
+        terminal.suggest(f"goldentwin review goldens {named} --confirm", "when they are good parts, well taken")
+        return
+    print_enrolled(enrolled)
+    terminal.suggest(f"goldentwin calibrate {named} --reviewed", "the goldens changed: a firm threshold from reviews")

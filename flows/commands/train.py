@@ -42,6 +42,7 @@ def train(
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Train the encoder too: for a GPU and many pairs.")
     ] = False,
+    by: options.By = None,
     view: options.View = "default",
     engine: options.Engine = "auto",
     as_json: options.Json = False,
@@ -70,21 +71,18 @@ def train(
     workspace = options.workspace_of(context, home, references)
     named = "" if view == "default" else f" --view {view}"
     with terminal.progress("training", "steps", quiet=as_json) as bar:
-        watcher = _watcher(bar, quiet=as_json)
+        how: dict[str, Any] = {"design": design, "engine": engine, "by": options.approver(by)}
+        how["watcher"] = _watcher(bar, quiet=as_json)
         if pairs is not None:
             from pipeline.training import train_on_pairs  # noqa: PLC0415 - torch takes seconds to import
 
             plan = TrainingPlan(steps=steps or PAIR_STEPS, seed=seed)
-            done = train_on_pairs(
-                workspace, product, view, manifest=pairs, design=design, plan=plan, engine=engine, watcher=watcher
-            )
+            done = train_on_pairs(workspace, product, view, manifest=pairs, plan=plan, **how)
         elif labelled is not None:
             from pipeline.product_training import train_product  # noqa: PLC0415 - torch takes seconds to import
 
             plan = TrainingPlan(steps=steps or PRODUCT_STEPS, seed=seed)
-            trained = train_product(
-                workspace, product, view, labelled=labelled, design=design, plan=plan, engine=engine, watcher=watcher
-            )
+            trained = train_product(workspace, product, view, labelled=labelled, plan=plan, **how)
     if labelled is not None:
         _print_product(trained, as_json=as_json)
         if not as_json:

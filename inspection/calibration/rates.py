@@ -15,6 +15,9 @@ _NUMBER = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<percent>%?)")
 _ROUNDING = 1e-9
 
 
+_ROUNDING = 1e-6
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rate:
     """A share of parts, in [0, 1], with its two-sided 95 % Clopper-Pearson interval `low` to `high`.
@@ -52,8 +55,12 @@ class Rate:
         return round(self.rate * self.n)
 
     def __str__(self) -> str:
-        """For people: `3.6 % (2 of 56; 95 % interval 0.4 % to 12.3 %)`."""
-        counts = f"{self.events} of {self.n}"
+        """For people: `3.6 % (2 of 56; 95 % interval 0.4 % to 12.3 %)`.
+
+        A rate that no count of the `n` parts gives was estimated from parts that stand for others, and says so.
+        """
+        counted_out = abs(self.rate * self.n - self.events) < _ROUNDING
+        counts = f"{self.events} of {self.n}" if counted_out else f"estimated from {self.n} parts"
         return f"{percent(self.rate)} ({counts}; 95 % interval {percent(self.low)} to {percent(self.high)})"
 
 

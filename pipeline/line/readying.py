@@ -30,10 +30,7 @@ def open_judge(settings: LineSettings) -> Inspector:
     """
     inspector = keep_inspector(settings.workspace, settings.product, settings.view, engine=settings.engine)
     if inspector.calibration is None:
-        message = (
-            f"{settings.product}/{settings.view} has no calibration bound to its current goldens and recipe; "
-            f"run `goldentwin calibrate {settings.product} --view {settings.view} --labelled DIR`"
-        )
+        message = f"no frame of {settings.product}/{settings.view} can be judged: {inspector.uncalibrated}"
         raise CalibrationError(message)
     return inspector
 

@@ -138,7 +138,7 @@ class Recorder:
             evidence = witness.evidence.get(part.frame)
             rows.append({**row, **self._of_late(came_late), **_evidence(evidence)})
         tables.reviews.choose(witness.items)  # before the verdicts, as in a batch
-        tables.verdicts.add_rows(rows)
+        tables.verdicts.add_rows(rows, nearest=witness.nearest)
         self._spool.mark_recorded([part.sequence for part in parts])
 
     def _to_come(self, part: SpooledPart) -> bool:

@@ -41,5 +41,6 @@ def report_shift(workspace: Workspace, product: str, view: str, batch: str, *, e
         provisional=inspector.calibration is None or inspector.calibration.provisional,
         started_at=first,
         source="a line",
+        goldens=tuple(golden.name for golden in inspector.reference_set.goldens),
     )
     return report_batch(plan, (last - first).total_seconds())

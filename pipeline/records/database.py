@@ -99,9 +99,10 @@ class Database:
 
     def _make_ready(self) -> None:
         with self.reading() as connection:
-            exists = inspect(connection).has_table(meta.name)
-        version = self._version() if exists else None
-        if not exists or version in _ONLY_TABLES_CAME:
+            missing = set(metadata.tables) - set(inspect(connection).get_table_names())
+        fresh = meta.name in missing
+        version = None if fresh else self._version()
+        if fresh or version in _ONLY_TABLES_CAME or (missing and version == str(SCHEMA_VERSION)):
             self._create()
             version = self._version()
         if version != str(SCHEMA_VERSION):

@@ -43,6 +43,7 @@ DTYPES = {
     "registration_quality": "float64",
     "matrix": "string",  # JSON
     "evidence": "string",
+    "nearest_golden": "string",
     "key": "string",
 }
 """The columns of an export, in their order, with their pandas types; in CSV moments are ISO text ending in Z."""

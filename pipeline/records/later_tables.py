@@ -56,6 +56,14 @@ audit_log = Table(
     Column("hash", String(64), nullable=False),
 )
 
+# Which golden a part was nearest to, by the key of its verdict, where a picture of the part was drawn.
+nearest_goldens = Table(
+    "nearest_goldens",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("golden", StoredText, nullable=False),
+)
+
 # What a challenger (by its bundle's digest) said of a frame that the champion judged; it decides nothing.
 shadow_verdicts = Table(
     "shadow_verdicts",

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from inspection.verdicts import Provenance, Verdict
 from pipeline.frames import FrameVerdict
 from pipeline.records.database import Database
+from pipeline.records.later_tables import nearest_goldens
 from pipeline.records.schema import grounds, original_name, row_dict, row_of, verdicts
 
 _NAMES_PER_QUERY = 500
@@ -78,12 +79,13 @@ class VerdictRecords:
         batch: str,
         station: str = "",
         evidence: Mapping[str, str | PurePath] | None = None,
+        nearest: Mapping[str, str] | None = None,
     ) -> int:
         """Record the verdicts in one transaction and return how many of them are new.
 
         A frame that was judged before on the same grounds (product, view, frame, its SHA-256, calibration, encoder,
         reference set, recipe) keeps the row it has, with its first batch and moment. `evidence` maps frames to
-        their pictures, as paths relative to the home.
+        their pictures, as paths relative to the home, `nearest` to the names of the goldens they are most like.
         """
         pictures = {frame: PurePath(path).as_posix() for frame, path in (evidence or {}).items()}
         now = datetime.now(UTC)
@@ -91,15 +93,20 @@ class VerdictRecords:
             row_of(one, batch=batch, station=station, evidence=pictures.get(one.frame.frame), judged_at=now)
             for one in judged
         ]
-        return self.add_rows(rows)
+        return self.add_rows(rows, nearest=nearest)
 
-    def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> int:
+    def add_rows(self, rows: Sequence[Mapping[str, Any]], *, nearest: Mapping[str, str] | None = None) -> int:
         """The same for rows made before (`row_of`), as a line keeps them until they are written."""
         if not rows:
             return 0
         ordered = sorted(rows, key=lambda row: str(row["key"]))  # one order for all, or PostgreSQL may meet a deadlock
+        keys = {row["frame"]: row["key"] for row in rows}
+        named = [{"key": keys[frame], "golden": name} for frame, name in (nearest or {}).items() if frame in keys]
         statement = self._database.insert(verdicts).on_conflict_do_nothing()
         with self._database.writing() as connection:
+            if named:
+                goldens = self._database.insert(nearest_goldens).on_conflict_do_nothing()
+                connection.execute(goldens, sorted(named, key=lambda row: str(row["key"])))
             return connection.execute(statement, ordered, execution_options={"preserve_rowcount": True}).rowcount
 
     def judged(
@@ -134,9 +141,10 @@ class VerdictRecords:
         """The recorded rows that match, as plain JSON values (moments as ISO text in UTC).
 
         Each holds what `inspect --json` prints, and key, frame_sha256, batch, station, captured_at, judged_at,
-        brightness, focus, registration_quality, matrix and evidence.
+        brightness, focus, registration_quality, matrix and evidence, and nearest_golden, None where no picture of the
+        part was drawn.
         """
-        query = _matching(select(verdicts), product=product, view=view, batch=batch, verdict=verdict)
+        query = _matching(_all_columns(), product=product, view=view, batch=batch, verdict=verdict)
         query = query.order_by(*_sorting(RowOrder(order))).limit(limit)
         with self._database.reading() as connection:
             return [row_dict(row) for row in connection.execute(query)]
@@ -186,7 +194,7 @@ class VerdictRecords:
         """
         from pipeline.records.export import write_table  # noqa: PLC0415 - pandas takes half a second to import
 
-        query = _matching(select(verdicts), product=product, view=view, batch=batch, verdict=verdict)
+        query = _matching(_all_columns(), product=product, view=view, batch=batch, verdict=verdict)
         return write_table(path, self._chunks(query.order_by(*_sorting(RowOrder.JUDGED))))
 
     def _chunks(self, query: Select[Any]) -> Iterator[list[dict[str, Any]]]:
@@ -199,6 +207,12 @@ class VerdictRecords:
 def _portions(names: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(names), _NAMES_PER_QUERY):
         yield names[start : start + _NAMES_PER_QUERY]
+
+
+def _all_columns() -> Select[Any]:
+    """All columns of the verdicts, and the golden that each part is most like where it is known."""
+    nearest = nearest_goldens.c.golden.label("nearest_golden")
+    return select(verdicts, nearest).outerjoin(nearest_goldens, nearest_goldens.c.key == verdicts.c.key)
 
 
 def _matching(query: Select[Any], **wanted: str | None) -> Select[Any]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Row, select, update
 
 from pipeline.records.database import Database
-from pipeline.records.later_tables import review_answers, review_items
+from pipeline.records.later_tables import nearest_goldens, review_answers, review_items
 from pipeline.records.schema import plain_values, verdicts
 from pipeline.review.items import Answer, ReviewItem
 from pipeline.review.selection import Kind
@@ -70,7 +70,9 @@ class ReviewRecords:
         With `waiting`, those that MLflow does not have yet (True), or has (False). A part whose verdict was not
         recorded, because a kill came between, is not among them.
         """
-        query = select(review_items, verdicts).join(verdicts, verdicts.c.key == review_items.c.key)
+        query = select(review_items, verdicts, nearest_goldens)
+        query = query.join(verdicts, verdicts.c.key == review_items.c.key)
+        query = query.outerjoin(nearest_goldens, nearest_goldens.c.key == review_items.c.key)
         query = query.set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL).order_by(verdicts.c.similarity, verdicts.c.key)
         for column, wanted in (("product", product), ("view", view), ("batch", batch)):
             if wanted is not None:
@@ -124,4 +126,5 @@ def _item(row: Row[Any]) -> ReviewItem:
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's documented name
     own = {name: values[review_items.c[name]] for name in review_items.c.keys() if name in _ITEM_FIELDS}  # noqa: SIM118 - columns, no dict
     verdict = plain_values({name: values[verdicts.c[name]] for name in verdicts.c.keys()})  # noqa: SIM118
+    verdict["nearest_golden"] = values[nearest_goldens.c.golden]
     return ReviewItem(**{**own, "kind": Kind(own["kind"])}, row=verdict)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from inspection.blind import draw_blind
 from inspection.durable import write_bytes
 from inspection.overlay import draw_strip
-from inspection.verdicts import Verdict
 from pipeline.evidence import write_evidence
 from pipeline.reading import read_bytes
 from pipeline.records.schema import key_of
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from inspection.gallery import ShownGolden
     from inspection.inspector import Inspector
     from pipeline.frames import FrameVerdict
     from pipeline.workspace import Workspace
@@ -28,19 +31,20 @@ if TYPE_CHECKING:
 class Witness:
     """Keeps the pictures of a batch while it is judged: evidence of flagged frames, and what reviewers are to see.
 
-    `evidence` maps frames to the pictures of the verdict, relative to the home; `items` are the parts chosen.
+    `evidence` maps frames to the pictures of the verdict, relative to the home, and `nearest` those of which there is
+    any picture to the names of the goldens they are most like; `items` are the parts chosen.
     """
 
     def __init__(self, workspace: Workspace, inspector: Inspector, batch: str) -> None:
         self.evidence: dict[str, Path] = {}
+        self.nearest: dict[str, str] = {}
         self.items: list[ReviewItem] = []
         self._workspace, self._inspector, self._batch = workspace, inspector, batch
 
     def wants(self, verdict: FrameVerdict) -> bool:
         """Whether `see` would keep anything of it."""
-        judgement = verdict.judgement
-        chosen = choose(key_of(verdict), judgement.verdict, self._inspector.reference_set.recipe.review)
-        return judgement.verdict is Verdict.FLAG or chosen is not None
+        settings = self._inspector.reference_set.recipe.review
+        return choose(key_of(verdict), verdict.judgement.verdict, settings) is not None
 
     def see(self, verdict: FrameVerdict, source: Path | LiveFrame) -> None:
         """Keep what `verdict` needs; `verdict.frame.image` and the similarity map must still be there.
@@ -52,16 +56,19 @@ class Witness:
         frame, judgement = verdict.frame, verdict.judgement
         if frame.image is None:
             return
-        if judgement.verdict is Verdict.FLAG:
-            self.evidence[frame.frame] = self._picture(verdict, blind=False)
         key = key_of(verdict)
         settings = self._inspector.reference_set.recipe.review
         choice = choose(key, judgement.verdict, settings)
         if choice is None:
             return
-        flagged = choice.kind is Kind.FLAGGED
-        blind = not settings.shows_verdict
-        picture = self.evidence[frame.frame] if flagged and not blind else self._picture(verdict, blind=blind)
+        golden = self._inspector.gallery.nearest(frame.image, judgement.matrix)
+        self.nearest[frame.frame] = golden.name
+        flagged, blind = choice.kind is Kind.FLAGGED, not settings.shows_verdict
+        if flagged:
+            self.evidence[frame.frame] = self._picture(verdict, frame.image, golden, blind=False)
+        picture = self.evidence.get(frame.frame) if not blind else None
+        if picture is None:
+            picture = self._picture(verdict, frame.image, golden, blind=blind)
         self.items.append(
             ReviewItem(
                 key=key,
@@ -75,18 +82,14 @@ class Witness:
             )
         )
 
-    def _picture(self, verdict: FrameVerdict, *, blind: bool) -> Path:
-        frame = verdict.frame
-        if frame.image is None:
-            message = "a frame without a picture has no evidence"
-            raise ValueError(message)
+    def _picture(self, verdict: FrameVerdict, image: NDArray[np.uint8], golden: ShownGolden, *, blind: bool) -> Path:
+        frame, judgement = verdict.frame, verdict.judgement
         kind = ("review",) if blind else ()
         folder = self._workspace.evidence.joinpath(verdict.product, verdict.view, self._batch, *kind)
-        golden = self._inspector.first_golden
         if blind:
-            strip = draw_blind(golden, frame.image, verdict.judgement)
+            strip = draw_blind(golden.picture, image, judgement, golden_name=golden.name)
         else:
-            strip = draw_strip(golden, frame.image, verdict.judgement, part_id=frame.part_id)
+            strip = draw_strip(golden.picture, image, judgement, part_id=frame.part_id, golden_name=golden.name)
         return write_evidence(folder, frame.frame, strip).relative_to(self._workspace.home)
 
 

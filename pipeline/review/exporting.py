@@ -7,17 +7,21 @@ import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from inspection.errors import EvaluationError
+from inspection.reference_set import load_reference_set
 from pipeline.records import ReviewRecords
 from pipeline.review.items import DEFECT, GOOD
 from pipeline.review.pulling import label_of
 from pipeline.review.selection import Kind
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
+    from pipeline.enrolling import Enrolled
     from pipeline.review.items import ReviewItem
     from pipeline.review.labels import Label
     from pipeline.workspace import Workspace
@@ -38,8 +42,9 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A false alarm that could become a golden: `frame_file` is its picture, absolute."""
+    """A false alarm that could become a golden: `key` is its verdict's, `frame_file` its picture, absolute."""
 
+    key: str
     part_id: str
     similarity: float
     reviewers: tuple[str, ...]
@@ -69,7 +74,7 @@ def export_labelled(workspace: Workspace, product: str, view: str, folder: Path)
             lost += 1
         else:
             name = GOOD if label.value == GOOD else label.defect_type or DEFECT
-            _link(workspace.home / item.frame_file, folder / name, item)
+            _link(workspace.home / item.frame_file, folder / name, str((item.row or {})["part_id"]), item.key)
             counts[name] += 1
     return Exported(folder=folder, counts=dict(counts), disputed=disputed, lost=lost)
 
@@ -77,11 +82,14 @@ def export_labelled(workspace: Workspace, product: str, view: str, folder: Path)
 def propose_goldens(workspace: Workspace, product: str, view: str, *, most: int = _MOST_PROPOSED) -> list[Proposal]:
     """Flagged parts that every reviewer called good, the least similar first: what the goldens do not show yet.
 
+    Parts whose frame is a golden by now are not among them.
+
     Raises:
         TrackingError: nobody has reviewed a part yet.
     """
     found = [
         Proposal(
+            key=item.key,
             part_id=str((item.row or {})["part_id"]),
             similarity=float((item.row or {})["similarity"]),
             reviewers=tuple(label.votes),
@@ -90,8 +98,27 @@ def propose_goldens(workspace: Workspace, product: str, view: str, *, most: int 
         for item, label in _labelled(workspace, product, view)
         if item.kind is Kind.FLAGGED and item.frame_file and set(label.votes.values()) == {GOOD}
     ]
-    there = [one for one in found if one.frame_file.is_file()]
+    enrolled = {golden.sha256 for golden in load_reference_set(workspace.references, product, view).goldens}
+    there = [one for one in found if one.frame_file.is_file() and one.frame_file.stem not in enrolled]
     return sorted(there, key=lambda one: one.similarity)[:most]
+
+
+def confirm_goldens(
+    workspace: Workspace, product: str, view: str, proposals: Sequence[Proposal], *, by: str
+) -> Enrolled:
+    """Add proposed parts to the goldens, named after the parts, as `by` confirmed them.
+
+    Raises:
+        ReferenceSetError: none of them passes the audit of goldens.
+        RecordsError: it can't be put on record; nothing has changed then.
+    """
+    from pipeline.enrolling import enrol_product  # noqa: PLC0415 - torch takes seconds to import
+
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".confirmed-", dir=workspace.home) as folder:
+        files = [_link(one.frame_file, Path(folder), one.part_id, one.key) for one in proposals]
+        keys = [one.key for one in proposals]
+        return enrol_product(workspace, product, view, files=files, added_by=by, add=True, reviewed=keys)
 
 
 def _labelled(workspace: Workspace, product: str, view: str) -> list[tuple[ReviewItem, Label]]:
@@ -100,12 +127,13 @@ def _labelled(workspace: Workspace, product: str, view: str) -> list[tuple[Revie
         return [(item, labels[item.key]) for item in records.items(product=product, view=view) if item.key in labels]
 
 
-def _link(source: Path, folder: Path, item: ReviewItem) -> None:
+def _link(source: Path, folder: Path, part_id: str, key: str) -> Path:
     """The frame under a name that tells the part and can't be another's; linked where the file system can."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = _UNSAFE.sub("_", str((item.row or {})["part_id"]))[-60:].lstrip(".")
-    target = folder / f"{part}-{item.key[:8]}{source.suffix}"
+    part = _UNSAFE.sub("_", part_id)[-60:].lstrip(".")
+    target = folder / f"{part}-{key[:8]}{source.suffix}"
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+    return target

@@ -21,7 +21,7 @@ class ReviewItem:
 
     `key` is that of its verdict; `frame_file` (the frame as it came, "" where it changed before it was kept) and
     `picture` (what the reviewer sees) are paths relative to the home. `trace` and `queue` are "" until MLflow has it.
-    `row` is the verdict's row; empty for an item that is only just chosen.
+    `row` is the verdict's row, as `VerdictRecords.rows` gives it; empty for an item that is only just chosen.
     """
 
     key: str

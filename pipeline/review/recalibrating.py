@@ -205,5 +205,6 @@ def _draw(
         defective=weighted.defective,
         calibration=calibration,
         product=f"{product}/{view}, reviewed parts",
+        estimated=True,
     )
     return picture

@@ -25,6 +25,7 @@ _ORDER = [Verdict.FLAG, Verdict.CANNOT_INSPECT, Verdict.PASS]
 _TABLE_COLUMNS = (
     "frame", "part_id", "verdict", "similarity", "distance", "threshold", "reason", "provisional", "frame_sha256",
     "encoder", "reference_set", "recipe", "calibration", "milliseconds", "captured_at", "judged_at", "evidence",
+    "nearest_golden",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _JPEG = "image/jpeg"
 _ASKED = "Outlined is what differs most from the golden, which need not be a defect."  # says nothing of the verdict
 _MOST_REGIONS = 10
+_MARKDOWN = re.compile(r"[\\`*\[\]()#!|<>~]|(?<![^\W_])_|_(?![^\W_])")  # no underscore within a word, which is plain
 _SPAN_DIGITS = 16
 
 
@@ -74,7 +76,7 @@ def build_trace(item: ReviewItem, home: Path, to: Destination, *, place: int, te
         execution_duration=int(row["milliseconds"] or 0),
         state=TraceState.OK,
         request_preview=_facts(row),
-        response_preview=f"![golden, frame, similarity map]({shown})\n\n{_told(row) if tells else _ASKED}",
+        response_preview="\n\n".join(_response(row, shown, tells=tells)),
         tags=_tags(item, row),
         trace_metadata={"mlflow.trace_schema.version": "3", **({"mlflow.sourceRun": to.run} if to.run else {})},
     )
@@ -133,7 +135,7 @@ def _span(key: str, moment: datetime, inputs: Mapping[str, Any], outputs: Mappin
 def _outputs(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("verdict", "similarity", "threshold", "distance", "provisional", "regions", "registration_quality")
     grounds = ("encoder", "reference_set", "recipe", "calibration")
-    return {name: row[name] for name in (*names, *grounds)}
+    return {**{name: row[name] for name in (*names, *grounds)}, "nearest_golden": row.get("nearest_golden")}
 
 
 def _tags(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, str]:
@@ -148,24 +150,33 @@ def _tags(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, str]:
         "goldentwin.frame": encodable(str(row["frame"])),
         "goldentwin.station": str(row["station"]),
         "goldentwin.captured_at": str(row["captured_at"] or ""),
+        "goldentwin.nearest_golden": encodable(row.get("nearest_golden") or ""),
         "goldentwin.reference_set": str(row["reference_set"]),
         "goldentwin.calibration": str(row["calibration"] or ""),
     }
     return {name: value[:500] for name, value in values.items() if value}
 
 
-def _told(row: Mapping[str, Any]) -> str:
-    lines = [f"**{row['verdict']}**: similarity {row['similarity']:.3f}, threshold {row['threshold']:.3f}"]
-    if row["regions"]:
-        lines += ["", "| x | y | width | height | area | similarity | type |", "|---:|---:|---:|---:|---:|---:|---|"]
-        for region in row["regions"][:_MOST_REGIONS]:
-            cells = [region[name] for name in ("x", "y", "width", "height", "area")]
-            lines.append(f"| {' | '.join(map(str, cells))} | {region['similarity']:.3f} | {region['type'] or ''} |")
+def _response(row: Mapping[str, Any], picture: str, *, tells: bool) -> list[str]:
+    """A line that can be read in the queue's list too, which shows Markdown raw; the picture; the regions."""
+    said = (
+        f"{row['verdict']}: similarity {row['similarity']:.3f}, threshold {row['threshold']:.3f}" if tells else _ASKED
+    )
+    shown = [said, f"![golden, frame, similarity map]({picture})"]
+    return [*shown, _regions(row)] if tells and row["regions"] else shown
+
+
+def _regions(row: Mapping[str, Any]) -> str:
+    lines = ["| x | y | width | height | area | similarity | type |", "|---:|---:|---:|---:|---:|---:|---|"]
+    for region in row["regions"][:_MOST_REGIONS]:
+        cells = [region[name] for name in ("x", "y", "width", "height", "area")]
+        lines.append(f"| {' | '.join(map(str, cells))} | {region['similarity']:.3f} | {region['type'] or ''} |")
     return "\n".join(lines)
 
 
 def _facts(row: Mapping[str, Any]) -> str:
-    facts = [f"Part **{_escaped(row['part_id'])}**", f"{row['product']}/{row['view']}"]
+    """What part it is, in words that read well as they are: the queue's list shows them raw."""
+    facts = [_escaped(row["part_id"]), f"{row['product']}/{row['view']}"]
     facts += [f"station {row['station']}"] if row["station"] else []
     facts += [f"captured {row['captured_at'][:16].replace('T', ' ')} UTC"] if row["captured_at"] else []
     return ", ".join(facts)
@@ -173,7 +184,7 @@ def _facts(row: Mapping[str, Any]) -> str:
 
 def _escaped(text: str) -> str:
     """A part's name as Markdown that can't break out of its place."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]()#!|<>" else sign for sign in encodable(text).replace("\n", " "))
+    return _MARKDOWN.sub(r"\\\g<0>", encodable(text).replace("\n", " "))
 
 
 def _attachment(key: str, name: str) -> str:

@@ -163,7 +163,9 @@ def _finish(ax: Any, charts: Charts, moments: Sequence[datetime]) -> None:
     starts = [first for first, _ in charts.spans]
     days = moments[-1] - moments[0] > _A_DAY
     starts = starts[:: max(1, -(-len(starts) // (_TICKS - 2 if days else _TICKS)))]
-    ax.set_xticks(starts, [f"{moments[first]:{'%d %b %H:%M' if days else '%H:%M'}}" for first in starts])
+    minutes = len({f"{moments[first]:%H:%M}" for first in starts}) == len(starts)
+    told = "%d %b %H:%M" if days else "%H:%M" if minutes else "%H:%M:%S"
+    ax.set_xticks(starts, [f"{moments[first]:{told}}" for first in starts])
     ax.tick_params(labelsize=9.5, colors=GREY, length=3)
     ax.grid(axis="y", color=_PALE)
     ax.set_axisbelow(True)
