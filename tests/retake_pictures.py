@@ -1,7 +1,8 @@
-"""Retake the pictures of docs/review.md from the demo's line: python tests/retake_pictures.py HOME (of `make demo`).
+"""Retake the pictures of the docs from the demo's line: python tests/retake_pictures.py HOME (of `make demo`).
 
-Needs Chromium. Starts MLflow's server on the home, opens the review queue and a trace in a headless browser, and draws
-the watch's page of a night whose lamp was 15 % darker in its second half.
+Needs Chromium. Starts MLflow's server on the home, opens the review queue and a trace in a headless browser, draws the
+watch's page of a night whose lamp was 15 % darker in its second half, and lets the line run to show its page.
+`--line` retakes that one alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +19,14 @@ import cv2
 from playwright.sync_api import sync_playwright
 
 from pipeline.batch import judge_chunk, plan_batch
+from pipeline.cameras.simulated import SimulatedCamera
+from pipeline.line.line import Line
+from pipeline.line.settings import LineSettings
+from pipeline.line_page.reading import ShownLine
+from pipeline.line_page.server import PageServer
 from pipeline.records import ReviewRecords
 from pipeline.servers import start_mlflow_server, wait_until_healthy
+from pipeline.signals.file_sink import LogSink
 from pipeline.simulator import LineSimulator
 from pipeline.tracking.connection import connected
 from pipeline.tracking.runs import experiment_of
@@ -29,15 +38,29 @@ if TYPE_CHECKING:
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 VIEW: Final = {"width": 1280, "height": 860}
+WALL: Final = {"width": 1600, "height": 900}
 PRODUCT: Final = "board"
+LINE_RATE, LINE_SECONDS = 4.0, 45.0
 FRAMES: Final = 600
 
 
 def main() -> None:
-    """All three pictures."""
+    """All pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home", type=Path)
-    workspace = Workspace.locate(parser.parse_args().home)
+    parser.add_argument("--line", action="store_true", help="the line's page alone")
+    given = parser.parse_args()
+    workspace = Workspace.locate(given.home)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        _line(browser.new_page(viewport=WALL), workspace)  # type: ignore[arg-type]
+        browser.close()
+    if not given.line:
+        _review(workspace)
+
+
+def _review(workspace: Workspace) -> None:
+    """The pictures of docs/review.md."""
     server = start_mlflow_server(workspace)
     try:
         wait_until_healthy(server)
@@ -57,6 +80,28 @@ def main() -> None:
             browser.close()
     finally:
         server.stop()
+
+
+def _line(page: Page, workspace: Workspace) -> None:
+    """The page of the demo's line while it runs."""
+    camera = SimulatedCamera(seed=_seed(workspace), frames_per_second=LINE_RATE, defects=0.15)
+    settings = LineSettings(
+        workspace=workspace, product=PRODUCT, line="press-3", seconds=LINE_SECONDS + 20, watches=False, reports=False
+    )
+    with Line(settings, camera, [LogSink()]) as line:
+        running = threading.Thread(target=line.run)
+        running.start()
+        with PageServer([ShownLine(snapshot=line.snapshot, golden=line.golden)], port=0) as server:
+            time.sleep(LINE_SECONDS)
+            page.goto(server.address)
+            page.wait_for_timeout(6000)
+            page.screenshot(path=DOCS / "line.jpg", type="jpeg", quality=85)
+        line.stop("the picture is taken")
+        running.join()
+
+
+def _seed(workspace: Workspace) -> int:
+    return int(json.loads((workspace.home / "line" / "line.json").read_text())["seed"])
 
 
 def _queue(page: Page, address: str, queue: str) -> None:
@@ -88,9 +133,8 @@ def _dark_night(workspace: Workspace) -> Path:
     """The watch's page of a night whose lamp grows darker halfway."""
     folder = workspace.home / "dark_night"
     if not folder.is_dir():
-        seed = int(json.loads((workspace.home / "line" / "line.json").read_text())["seed"])
         folder.mkdir()
-        lines = [LineSimulator(seed=seed, light=light) for light in (1.0, 0.85)]
+        lines = [LineSimulator(seed=_seed(workspace), light=light) for light in (1.0, 0.85)]
         for number in range(FRAMES):
             line = lines[number >= FRAMES // 2]
             picture = cv2.cvtColor(line.frame(70_000 + number).image, cv2.COLOR_RGB2BGR)
