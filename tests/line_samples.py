@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from drawn_night import PRODUCT, draw_part
 from numpy.typing import NDArray
 
 from pipeline.cameras import CameraLostError, EndOfFramesError, Shot
+from pipeline.line.events import EventKind
+from pipeline.line.line import Line, LineSummary
 from pipeline.line.settings import LineSettings
+from pipeline.records import LineEventRecords, VerdictRecords
 from pipeline.signals import Acknowledgement, Signal, SinkLostError, StateReport
 from pipeline.workspace import Workspace
 
@@ -104,3 +108,37 @@ class ListSink:
 def settings_of(workspace: Workspace, product: str, **others: object) -> LineSettings:
     """A line that neither watches nor reports, unless told otherwise."""
     return LineSettings(workspace=workspace, product=product, **{"watches": False, "reports": False, **others})
+
+
+def run(
+    workspace: Workspace,
+    images: Sequence[NDArray | None],
+    sink: ListSink | None = None,
+    *,
+    camera: ListCamera | None = None,
+    before: Callable[[Line], None] = lambda _line: None,
+    **others: object,
+) -> tuple[LineSummary, ListSink]:
+    """Run a line over pictures; what it came to, and the receiver."""
+    sink = sink or ListSink()
+    camera = camera or ListCamera(images)
+    with Line(settings_of(workspace, PRODUCT, **others), camera, [sink]) as line:
+        before(line)
+        return line.run(), sink
+
+
+def records(workspace: Workspace) -> list[dict]:
+    """The recorded rows, in the order of their capture."""
+    with VerdictRecords(workspace.records_url) as found:
+        return found.rows(order="frame")
+
+
+def events(workspace: Workspace) -> list[EventKind]:
+    """The kinds of the recorded events."""
+    with LineEventRecords(workspace.records_url) as found:
+        return [event.kind for event in found.events("line1")]
+
+
+def night(count: int, *, scratched_every: int = 4) -> list[NDArray]:
+    """Drawn plates, some with a scratch."""
+    return [draw_part(1000 + i, scratched=i % scratched_every == 0) for i in range(count)]

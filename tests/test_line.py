@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawn_line import enrol
 from drawn_night import PRODUCT, draw_part
-from line_samples import ListCamera, ListSink, settings_of, shot_of
+from line_samples import ListCamera, ListSink, events, night, records, run, settings_of, shot_of
 
 from inspection.decoding import decode_image
 from inspection.errors import CalibrationError
@@ -22,8 +22,8 @@ from pipeline.line.readying import spool_file
 from pipeline.line.settings import Policy, StreamError
 from pipeline.line.twofold_spool import TwofoldSpool
 from pipeline.opening import open_inspector
-from pipeline.records import LineEventRecords, ReviewRecords, SpooledPart, VerdictRecords
-from pipeline.signals import Acknowledgement, LineState
+from pipeline.records import ReviewRecords, SpooledPart
+from pipeline.signals import LineState
 
 PASS, FLAG, CANNOT_INSPECT = Verdict.PASS, Verdict.FLAG, Verdict.CANNOT_INSPECT
 
@@ -32,32 +32,6 @@ PASS, FLAG, CANNOT_INSPECT = Verdict.PASS, Verdict.FLAG, Verdict.CANNOT_INSPECT
 def workspace(plates, tmp_path):
     """A home with enrolled and calibrated plates, the test's own."""
     return plates.copy(tmp_path / "line home")
-
-
-def run(workspace, images, sink=None, *, camera=None, before=lambda _line: None, **others):
-    """Run a line over pictures; what it came to, and the receiver."""
-    sink = sink or ListSink()
-    camera = camera or ListCamera(images)
-    with Line(settings_of(workspace, PRODUCT, **others), camera, [sink]) as line:
-        before(line)
-        return line.run(), sink
-
-
-def records(workspace):
-    """The recorded rows, in the order of their capture."""
-    with VerdictRecords(workspace.records_url) as found:
-        return found.rows(order="frame")
-
-
-def events(workspace):
-    """The kinds of the recorded events."""
-    with LineEventRecords(workspace.records_url) as found:
-        return [event.kind for event in found.events("line1")]
-
-
-def night(count, *, scratched_every=4):
-    """Drawn plates, some with a scratch."""
-    return [draw_part(1000 + i, scratched=i % scratched_every == 0) for i in range(count)]
 
 
 def test_signal_and_record_say_the_same_of_every_frame(workspace):
@@ -195,93 +169,6 @@ def test_parts_in_hand_at_a_kill_are_told_not_inspected(workspace):
     assert sink.signals[0].reason.startswith("interrupted: ")
     assert len(records(workspace)) == 2
     assert EventKind.RECOVERED in events(workspace)
-
-
-def slow(seconds):
-    """Let every frame take longer."""
-
-    def slow_down(line):
-        inspector = line._judges.inspector
-        judge = inspector.judge_prepared
-
-        def judge_slowly(frames):
-            time.sleep(seconds)
-            return judge(frames)
-
-        line._judges.inspector = _Replaced(inspector, judge_slowly)
-        line._caretaker._look_at_inspector = lambda: None
-
-    return slow_down
-
-
-class _Replaced:
-    """An inspector with another `judge_prepared`."""
-
-    def __init__(self, inspector, judge):
-        self._inspector, self.judge_prepared = inspector, judge
-
-    def __getattr__(self, name):
-        return getattr(self._inspector, name)
-
-
-def test_a_verdict_after_the_deadline_is_told_not_inspected_in_time(workspace):
-    """The line hears at the deadline; the record says what the verdict would have been."""
-    sink = ListSink()
-    _, sink = run(workspace, night(2), sink, before=slow(0.5), deadline=0.2)
-    assert [(s.verdict, s.late) for s in sink.signals] == [(CANNOT_INSPECT, True)] * 2
-    rows = records(workspace)
-    assert all(row["reason"].startswith("too late: ") for row in rows)
-    assert any("FLAG after" in row["reason"] for row in rows)
-    assert [row["similarity"] is not None for row in rows] == [True, True]
-    assert EventKind.TOO_LATE in events(workspace)
-
-
-def test_a_receiver_that_is_away_past_the_deadline_means_not_inspected(workspace):
-    """A PASS that nobody heard in time must not be one in the records."""
-    sink = ListSink(away=True)
-    threading.Timer(1.0, lambda: setattr(sink, "away", False)).start()
-    run(workspace, night(3)[1:], sink, deadline=0.3)
-    assert [s.verdict for s in sink.signals] == [CANNOT_INSPECT, CANNOT_INSPECT]
-    assert [row["verdict"] for row in records(workspace)] == ["CANNOT_INSPECT"] * 2
-
-
-def test_frames_that_come_too_fast_are_skipped_and_told(workspace):
-    """Under `skip` every frame has its record: judged, or CANNOT_INSPECT at once."""
-    camera = ListCamera(night(40), every=0.005, live=True)
-    summary, sink = run(workspace, [], camera=camera, before=slow(0.1), latency_limit=0.25, policy=Policy.SKIP)
-    assert [signal.sequence for signal in sink.signals] == list(range(1, 41))
-    assert len(records(workspace)) == 40
-    reasons = [signal.reason or "" for signal in sink.signals]
-    skipped = sum(reason.startswith("skipped: ") for reason in reasons)
-    assert 0 < skipped < 40
-    assert summary.snapshot.skipped == skipped
-    assert EventKind.SKIPPING in events(workspace)
-
-
-def test_block_lets_the_camera_wait(workspace):
-    """Nothing is skipped, however slow judging is."""
-    summary, sink = run(workspace, night(8), before=slow(0.05))
-    assert summary.snapshot.skipped == 0
-    assert all(signal.similarity is not None for signal in sink.signals)
-
-
-def test_a_confirmation_that_does_not_come_is_an_event(workspace):
-    """The receiver confirms the first signal alone."""
-    sink = ListSink(acknowledges=True, acknowledged=[])
-
-    def confirm(line):
-        heard = line._tellers[0]._hear
-
-        def hear():
-            if sink.signals:
-                sink.acknowledged.append(Acknowledgement(sequence=1, at=time.monotonic()))
-            heard()
-
-        line._tellers[0]._hear = hear
-
-    camera = ListCamera(night(6), every=0.1)
-    run(workspace, [], sink, camera=camera, before=confirm, acknowledge_seconds=0.2)
-    assert EventKind.NOT_ACKNOWLEDGED in events(workspace)
 
 
 def test_a_full_disk_lets_no_part_pass(workspace, monkeypatch):

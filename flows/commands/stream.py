@@ -26,7 +26,7 @@ Source = Annotated[
     typer.Option(
         "--source",
         metavar="URL_OR_DEVICE",
-        help="The camera: a folder being filled, a video, rtsp://, http://, udp://, usb:0, genicam:, gige:, sim:",
+        help="The camera: a folder being filled, a video, rtsp://, http://, udp://, usb:0, genicam:, gige: or sim:.",
     ),
 ]
 LineName = Annotated[str, typer.Option("--line", help="The line's name in signals and records.")]
