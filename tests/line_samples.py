@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -125,6 +126,11 @@ def run(
     with Line(settings_of(workspace, PRODUCT, **others), camera, [sink]) as line:
         before(line)
         return line.run(), sink
+
+
+def meanwhile(what: Callable[[Line], None]) -> Callable[[Line], None]:
+    """Something that happens in a thread of its own while the line runs."""
+    return lambda line: threading.Thread(target=what, args=[line], daemon=True).start()
 
 
 def records(workspace: Workspace) -> list[dict]:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from drawn_line import enrol
 from drawn_night import PRODUCT, draw_part
-from line_samples import ListCamera, ListSink, events, night, records, run, settings_of, shot_of
+from line_samples import ListCamera, ListSink, events, meanwhile, night, records, run, settings_of, shot_of
+from signal_receivers import wait_for
 
 from inspection.decoding import decode_image
 from inspection.errors import CalibrationError
@@ -114,9 +115,12 @@ def test_frames_that_never_came_are_counted(workspace):
 def test_a_receiver_that_was_away_is_told_all_in_order(workspace):
     """Nothing is lost while it is away, and it is told once."""
     sink = ListSink(away=True)
-    timer = threading.Timer(0.6, lambda: setattr(sink, "away", False))
-    timer.start()
-    summary, _ = run(workspace, night(8), sink)
+
+    def come_back(line):
+        wait_for(lambda: any(event.kind is EventKind.SIGNAL_LOST for event in line.snapshot().events))
+        sink.away = False
+
+    summary, _ = run(workspace, night(8), sink, before=meanwhile(come_back))
     assert [signal.sequence for signal in sink.signals] == list(range(1, 9))
     assert summary.complete
     assert {EventKind.SIGNAL_LOST, EventKind.SIGNAL_BACK} <= set(events(workspace))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
-from line_samples import ListCamera, ListSink, events, night, records, run
+from line_samples import ListCamera, ListSink, events, meanwhile, night, records, run
+from signal_receivers import wait_for
 
 from inspection.verdicts import Verdict
 from pipeline.line.events import EventKind
@@ -64,8 +64,12 @@ def test_a_verdict_after_the_deadline_is_told_not_inspected_in_time(workspace):
 def test_a_receiver_that_is_away_past_the_deadline_means_not_inspected(workspace):
     """A PASS that nobody heard in time must not be one in the records."""
     sink = ListSink(away=True)
-    threading.Timer(1.0, lambda: setattr(sink, "away", False)).start()
-    run(workspace, night(3)[1:], sink, deadline=0.3)
+
+    def come_back(line):
+        wait_for(lambda: sum(line.snapshot().counts.values()) == 2)
+        sink.away = False
+
+    run(workspace, night(3)[1:], sink, before=meanwhile(come_back), deadline=0.3)
     assert [s.verdict for s in sink.signals] == [CANNOT_INSPECT, CANNOT_INSPECT]
     assert [row["verdict"] for row in records(workspace)] == ["CANNOT_INSPECT"] * 2
 
