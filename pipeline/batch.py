@@ -25,6 +25,7 @@ from pipeline.review.pushing import push_reviews
 from pipeline.shadow import shadow_chunk
 from pipeline.shadow_report import shadow_report
 from pipeline.tracking.batch_log import BatchLog
+from pipeline.tracking.run_link import RunLink, find_run
 from pipeline.watch.watching import watch_batch
 from pipeline.workspace import Workspace
 
@@ -76,7 +77,7 @@ class BatchSummary:
     `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
     frames judged in an earlier batch are in `total` alone. `queues` has the addresses of the review queues that parts
     were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later. `watched` says
-    whether the line is still as it was at calibration.
+    whether the line is still as it was at calibration. `run` is the batch's run in MLflow, where that was reached.
     """
 
     batch: str
@@ -93,6 +94,7 @@ class BatchSummary:
     judged: int
     queues: dict[str, str] = field(default_factory=dict)
     watched: Watched | None = None
+    run: RunLink | None = None
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -213,6 +215,7 @@ def summarise_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         tracked=tracked,
         queues=queues,
         watched=watched,
+        run=_run_of(plan.workspace, log) if tracked else None,
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )
@@ -264,6 +267,15 @@ def _push_reviews(plan: BatchPlan) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - MLflow and its database raise many things; the verdicts are recorded
         logger.warning("parts wait for review: %s; `goldentwin review push` puts them into the queue", error)
         return {}
+
+
+def _run_of(workspace: Workspace, log: BatchLog) -> RunLink | None:
+    """The batch's run in MLflow; a link that can't be found holds no night up."""
+    try:
+        return find_run(workspace, log.product, log.view, log.key)
+    except Exception as error:  # noqa: BLE001 - MLflow and its database raise many things; the run is logged
+        logger.warning("the night's page has no link to its run in MLflow: %s", error)
+        return None
 
 
 def _watch(plan: BatchPlan) -> Watched | None:
