@@ -76,6 +76,8 @@ def _ground_table(summary: BatchSummary) -> Iterator[str]:
 def _run(summary: BatchSummary) -> str:
     if summary.run is not None:
         return f"[run `{summary.run.run_id}`]({summary.run.address})"
+    if not _total(summary):
+        return "nothing to tell"
     return "logged" if summary.tracked else "not told yet: the next run delivers it"
 
 

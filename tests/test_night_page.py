@@ -83,6 +83,7 @@ def test_too_large_or_missing_contact_sheet_leaves_the_page_whole(tmp_path):
 
 def test_night_without_frames_is_shown_too():
     """An empty folder gives a page of zeros and no division by zero."""
-    page = night_page(night_summary(counts={}, flagged=(), seconds=0.0, total=0, judged=0))
+    page = night_page(night_summary(counts={}, flagged=(), seconds=0.0, total=0, judged=0, tracked=False))
     assert "| PASS | 0 | 0.0% |" in page
     assert "| threshold | - |" in page
+    assert "| MLflow | nothing to tell |" in page

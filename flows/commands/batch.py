@@ -137,6 +137,8 @@ def _places(workspace: Workspace, summary: BatchSummary) -> dict[str, str | Text
 def _run(summary: BatchSummary) -> str:
     if summary.run is not None:
         return summary.run.address
+    if not any(summary.counts.values()):
+        return "nothing to log"
     return "logged" if summary.tracked else "not reached; kept and delivered later"
 
 
