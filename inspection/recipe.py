@@ -38,7 +38,8 @@ class EncoderChoice:
     """Which network encodes: the embedded EfficientNet-Lite0, or any timm backbone with a local weights file.
 
     `weights` is None for the embedded weights, else the path of a `.safetensors` (or `.pth`, read with
-    `weights_only=True`) file; `out_indices` are the timm feature levels used, finest first.
+    `weights_only=True`) file, as seen from the recipe's folder; `out_indices` are the timm feature levels used, finest
+    first.
     """
 
     name: str = "tf_efficientnet_lite0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -257,10 +257,12 @@ def _recipe(folder: Path) -> Recipe:
     path = folder / "recipe.json"
     text = _read(path, "recipe", "enrol again, which writes one").decode("utf-8", "replace")
     try:
-        return Recipe.from_json(text)
+        recipe = Recipe.from_json(text)
     except RecipeError as error:
         message = f"{path}: {error}"
         raise RecipeError(message) from error
+    weights = recipe.encoder.weights and str(folder.absolute() / recipe.encoder.weights)
+    return replace(recipe, encoder=replace(recipe.encoder, weights=weights))
 
 
 def _read(path: Path, what: str, remedy: str) -> bytes:

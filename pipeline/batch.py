@@ -26,6 +26,7 @@ from pipeline.review.pushing import push_reviews
 from pipeline.shadow import shadow_chunk
 from pipeline.shadow_report import shadow_report
 from pipeline.tracking.batch_log import BatchLog
+from pipeline.tracking.run_link import RunLink, find_run
 from pipeline.watch.watching import watch_batch
 from pipeline.workspace import Workspace
 
@@ -78,7 +79,8 @@ class BatchSummary:
     `total` counts the frames in the folder, `judged` those that this run judged, `counts` all that the batch holds:
     frames judged in an earlier batch are in `total` alone. `queues` has the addresses of the review queues that parts
     were put into, by name; empty where none were chosen, or MLflow was away and they are pushed later. `watched` says
-    whether the line is still as it was at calibration, `shadow` how often a challenger differed ("" without one).
+    whether the line is still as it was at calibration, `shadow` how often a challenger differed ("" without one). `run`
+    is the batch's run in MLflow, where that was reached.
     """
 
     batch: str
@@ -96,6 +98,7 @@ class BatchSummary:
     queues: dict[str, str] = field(default_factory=dict)
     watched: Watched | None = None
     shadow: str = ""
+    run: RunLink | None = None
 
 
 def plan_batch(  # noqa: PLR0913 - what a batch consists of, by name
@@ -225,6 +228,7 @@ def report_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         queues=queues,
         watched=watched,
         shadow=shadow.headline if shadow else "",
+        run=_run_of(plan.workspace, log) if tracked else None,
         total=plan.total,
         judged=sum(map(len, plan.chunks)),
     )
@@ -276,6 +280,15 @@ def _push_reviews(plan: BatchPlan) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - MLflow and its database raise many things; the verdicts are recorded
         logger.warning("parts wait for review: %s; `goldentwin review push` puts them into the queue", error)
         return {}
+
+
+def _run_of(workspace: Workspace, log: BatchLog) -> RunLink | None:
+    """The batch's run in MLflow; a link that can't be found holds no night up."""
+    try:
+        return find_run(workspace, log.product, log.view, log.key)
+    except Exception as error:  # noqa: BLE001 - MLflow and its database raise many things; the run is logged
+        logger.warning("the night's page has no link to its run in MLflow: %s", error)
+        return None
 
 
 def _watch(plan: BatchPlan) -> Watched | None:

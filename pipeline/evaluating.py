@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inspection.calibration import Calibration, rates_at
-from inspection.errors import EvaluationError
+from inspection.errors import EvaluationError, GoldentwinError
 from inspection.metrics import aupro, escapes_per_type, image_auroc, overkill_at_zero_escape, pixel_auroc
 from inspection.recipe import digest_of
 from pipeline.calibration_picture import draw_evaluation
+from pipeline.keeping import chose_threshold
 from pipeline.opening import open_inspector
 from pipeline.outbox import post
 from pipeline.pixel_truth import PixelTruth
-from pipeline.scoring import LeftOut, Scored, not_inspected, open_labelled, score_frames, similarities
+from pipeline.scoring import LabelledSet, LeftOut, Scored, not_inspected, open_labelled, score_frames, similarities
 from pipeline.tracking.logs import EvaluationLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from inspection.inspector import Inspector
     from pipeline.workspace import Workspace
 
 
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
 class Evaluated:
     """`figures` is the object that `goldentwin evaluate --json` prints; what does not apply is None.
 
-    `calibration` is what judged, None where the product has none; `picture` shows both classes and the threshold.
+    `calibration` is what judged, None where the product has none; `warnings` say what makes the figures look better
+    than they are; `picture` shows both classes and the threshold.
     """
 
     figures: dict[str, Any]
     calibration: Calibration | None
+    warnings: tuple[str, ...]
     picture: Path
     left_out: tuple[LeftOut, ...]
     tracked: bool
@@ -98,11 +102,25 @@ def evaluate_product(  # noqa: PLR0913 - what an evaluation consists of, by name
     return Evaluated(
         figures=figures,
         calibration=inspector.calibration,
+        warnings=_warnings(workspace, inspector, sample),
         picture=picture,
         left_out=(*sample.known, *not_inspected(scored)),
         tracked=post(workspace, log),
         seconds=seconds,
     )
+
+
+def _warnings(workspace: Workspace, inspector: Inspector, sample: LabelledSet) -> tuple[str, ...]:
+    """That the threshold was chosen on the very parts, which makes the rates look better than they are."""
+    try:
+        chose = chose_threshold(workspace, inspector)
+    except GoldentwinError as error:
+        return (f"whether these parts chose the threshold is not known: {error}",)
+    known = sum(one.sha256 in chose for one in sample.frames)
+    if not known:
+        return ()
+    total = len(sample.frames)
+    return (f"{known} of {total} parts chose the threshold, so the rates flatter; give parts that calibrate never saw",)
 
 
 def _figures(

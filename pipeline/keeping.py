@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspection.durable import write_text
 from pipeline.bundle import Bundle, write_bundle
-from pipeline.champions import challenger_shelf, champion_shelf
+from pipeline.champions import challenger_shelf, champion_shelf, read_champion
 from pipeline.opening import keep_calibration
 from pipeline.records import AuditLog, AuditRow
 from pipeline.tracking.logs import labelled_dataset
@@ -79,9 +79,8 @@ def keep_judged(
     with open_audit(workspace) as audit:
         action = "challenge" if challenger else "calibrate"
         row = audit.append(who=by, action=action, product=product, view=view, evidence=evidence)
-    if challenger:
-        write_text(_known_file(shelf, bundle.digest), json.dumps(sorted(file.sha256 for file in labelled)) + "\n")
-    else:
+    write_text(_known_file(shelf, bundle.digest), json.dumps(sorted(file.sha256 for file in labelled)) + "\n")
+    if not challenger:
         keep_calibration(workspace, product, view, calibration)
     shelf.point(bundle.digest)
     return Kept(bundle=bundle, row=row)
@@ -93,11 +92,26 @@ def names_of(bundle: Bundle) -> dict[str, Any]:
 
 
 def chosen_on(shelf: Shelf, digest: str) -> frozenset[str]:
-    """SHA-256 of the parts that chose a challenger's threshold; empty where that is not known."""
+    """SHA-256 of the parts that chose the threshold of a judged model; empty where that is not known."""
     try:
         return frozenset(map(str, json.loads(_known_file(shelf, digest).read_text(encoding="utf-8"))))
     except (OSError, ValueError, TypeError):
         return frozenset()
+
+
+def chose_threshold(workspace: Workspace, inspector: Inspector) -> frozenset[str]:
+    """SHA-256 of the parts that chose the threshold by which `inspector` judges; empty where that is not known.
+
+    Raises:
+        ReferenceSetError: the champion was damaged.
+        CalibrationError: its calibration can't be read.
+    """
+    product, view = inspector.reference_set.product, inspector.reference_set.view
+    champion = read_champion(workspace, product, view)
+    if champion is None or champion.provenance != inspector.provenance:
+        return frozenset()
+    shelves = champion_shelf(workspace, product, view), challenger_shelf(workspace, product, view)  # it may have risen
+    return frozenset().union(*(chosen_on(shelf, champion.digest) for shelf in shelves))
 
 
 def _known_file(shelf: Shelf, digest: str) -> Path:

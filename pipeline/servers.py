@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inspection.errors import GoldentwinError
+from pipeline import lifeline
 from pipeline.tracking.connection import artifact_root, is_server, prepare_environment, tracking_uri
 
 if TYPE_CHECKING:
@@ -59,13 +60,15 @@ class Server:
             self.process.wait(STOP_SECONDS)
         _signal_group(self.process, signal.SIGKILL)  # what outlived its parent
         self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 @contextmanager
 def running_servers(
     workspace: Workspace, *, mlflow_port: int = MLFLOW_PORT, prefect_port: int = PREFECT_PORT
 ) -> Iterator[tuple[Server, Server]]:
-    """Run MLflow's and Prefect's servers: up on entry, gone on exit, also by ctrl-C, SIGTERM or a closed terminal.
+    """Run MLflow's and Prefect's servers: up on entry, gone on exit, whatever ends the process, kill -9 too.
 
     Raises:
         ServerError: one of them did not start; the message names its log.
@@ -151,12 +154,12 @@ def free_port(wanted: int) -> int:
 
 
 def _start(name: str, address: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> Server:
-    """Start `command` in a session of its own: ctrl-C reaches us alone, and we end it with its children."""
+    """Start `command` in a session of its own: ctrl-C reaches us alone, and it ends with us, whatever ends us."""
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            command,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", lifeline.__file__, *command],
+            stdin=subprocess.PIPE,  # held open until we end: its lifeline
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,

@@ -41,6 +41,7 @@ def posted(monkeypatch):
     """What would have been posted to MLflow."""
     logs = []
     monkeypatch.setattr(batch, "post", lambda _, log: logs.append(log) or True)
+    monkeypatch.setattr(batch, "find_run", lambda *_: None)
     monkeypatch.setattr(batch, "push_reviews", lambda *_, **__: Pushed(pushed={}, lost=(), addresses={}))
     return logs
 

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from inspection.calibration import Binding, Calibration, Policy
-from inspection.recipe import Recipe
+from inspection.recipe import EncoderChoice, Recipe
 from inspection.reference_set import Golden, ReferenceSet, load_reference_set
 from pipeline.doctor import Finding, Status, services, state
 from pipeline.records import VerdictRecords
@@ -264,3 +264,14 @@ def test_an_altered_golden_fails(goldens: ReferenceSet, workspace: Workspace) ->
     assert finding.status is Status.FAIL
     assert "altered" in finding.detail
     assert "enrol" in finding.remedy
+
+
+def test_missing_weights_of_a_recipe_fail(goldens: ReferenceSet, workspace: Workspace) -> None:
+    """A product with an encoder of its own can't judge without its file."""
+    encoder = EncoderChoice(name="resnet18", weights="resnet18.safetensors")
+    (goldens.folder / "recipe.json").write_text(Recipe(encoder=encoder).to_json(), encoding="utf-8")
+    finding = the_only(state.examine_products(workspace))
+    assert finding.status is Status.FAIL
+    assert str(goldens.folder / "resnet18.safetensors") in finding.detail
+    (goldens.folder / "resnet18.safetensors").write_bytes(b"weights")
+    assert the_only(state.examine_products(workspace)).status is Status.WARN

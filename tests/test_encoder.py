@@ -134,20 +134,6 @@ def test_impossible_choices_are_weights_errors(resnet_weights, choice):
         load_encoder(EncoderChoice(weights=str(resnet_weights), **choice))
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "why"),
-    [("vit_tiny_patch16_224", {"patch_size": 14}, "stride 14"), ("swin_tiny_patch4_window7_224", {}, "channels last")],
-)
-def test_levels_must_fit_the_grid(tmp_path, monkeypatch, name, options, why):
-    """A backbone whose levels can't be laid on the stride-8 grid is refused, and the error says why."""
-    create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda *args, **given: create(*args, **given, **options))
-    path = tmp_path / "weights.safetensors"
-    save_file({k: v.clone() for k, v in timm.create_model(name, pretrained=False).state_dict().items()}, path)
-    with pytest.raises(WeightsError, match=why):
-        load_encoder(EncoderChoice(name=name, weights=str(path), out_indices=(0, 1)))
-
-
 def test_transformers_encode_at_the_working_size(tmp_path):
     """A vision transformer keeps its own weights, but those for where a patch lies, which are brought to the size."""
     path = tmp_path / "vit.safetensors"

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from drawn_night import PRODUCT, draw_part
-from plate_samples import DEAD_MLFLOW, GOOD, SCRATCHED, calibrated_plate, labelled_plates
+from plate_samples import DEAD_MLFLOW, GOOD, SCRATCHED, calibrated_plate, labelled_plates, write_plates
 
 from inspection.errors import EvaluationError
 from inspection.verdicts import Judgement, Provenance, Verdict
@@ -68,6 +68,14 @@ def test_without_masks_pixel_figures_do_not_apply(workspace, tmp_path):
     assert figures["pixel_auroc"] is None
     assert figures["aupro"] is None
     assert figures["image_auroc"] == 1.0
+
+
+def test_parts_that_chose_the_threshold_are_told(workspace, tmp_path):
+    """Rates of the very parts are too good; those of others need no warning."""
+    (warning,) = evaluate(workspace, labelled_plates()).warnings
+    assert warning.startswith(f"{GOOD + SCRATCHED} of {GOOD + SCRATCHED} parts chose the threshold")
+    write_plates(tmp_path / "others" / "good", 3, first=200)
+    assert evaluate(workspace, tmp_path / "others").warnings == ()
 
 
 def test_auroc_needs_no_calibration(workspace):

@@ -7,6 +7,7 @@ import re
 from night_samples import flagged_row, night_summary
 
 from flows.night_page import LARGEST_SHEET, LISTED_PARTS, headline, night_page
+from pipeline.tracking.run_link import RunLink
 
 
 def test_headline_counts_every_verdict():
@@ -47,6 +48,14 @@ def test_page_lists_the_worst_parts_only():
     assert f"part{LISTED_PARTS:03}" not in page
 
 
+def test_page_names_the_run_in_mlflow():
+    """Where MLflow was reached, the page leads to the batch's run; else it says that it is told later."""
+    link = RunLink(run_id="1a2b", address="http://127.0.0.1:5000/#/experiments/1/runs/1a2b")
+    assert f"| MLflow | [run `1a2b`]({link.address}) |" in night_page(night_summary(run=link))
+    assert "| MLflow | logged |" in night_page(night_summary())
+    assert "| MLflow | not told yet" in night_page(night_summary(tracked=False))
+
+
 def test_names_from_outside_cannot_change_the_page():
     """A file name with Markdown, HTML or line breaks in it is shown as it is."""
     page = night_page(night_summary(flagged=(flagged_row(part_id="a|b\n<img src=x> ![y](http://z)"),)))
@@ -74,6 +83,7 @@ def test_too_large_or_missing_contact_sheet_leaves_the_page_whole(tmp_path):
 
 def test_night_without_frames_is_shown_too():
     """An empty folder gives a page of zeros and no division by zero."""
-    page = night_page(night_summary(counts={}, flagged=(), seconds=0.0, total=0, judged=0))
+    page = night_page(night_summary(counts={}, flagged=(), seconds=0.0, total=0, judged=0, tracked=False))
     assert "| PASS | 0 | 0.0% |" in page
     assert "| threshold | - |" in page
+    assert "| MLflow | nothing to tell |" in page

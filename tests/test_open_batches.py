@@ -1,4 +1,4 @@
-"""A batch that was killed is taken up again as the same one, also where frames came since."""
+"""A batch that was killed is taken up again as the same one, also where frames came since; it links to its run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from drawn_night import PRODUCT, draw_part
 from pipeline import batch
 from pipeline.batch import judge_chunk, plan_batch, summarise_batch
 from pipeline.open_batches import LONGEST
+from pipeline.tracking.run_link import RunLink
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def night(tmp_path):
 def unposted(monkeypatch):
     """Nothing is posted to MLflow."""
     monkeypatch.setattr(batch, "post", lambda _workspace, _log: True)
+    monkeypatch.setattr(batch, "find_run", lambda *_: None)
 
 
 def plan(workspace, frames):
@@ -77,3 +79,21 @@ def test_another_nights_batch_is_not_taken_up(line, night):
     mark.write_text(json.dumps({"batch": first.batch, "at": old.isoformat()}), encoding="utf-8")
     write(night, [draw_part(400)], first=50)
     assert plan(line, night).batch != first.batch
+
+
+def test_summary_links_to_its_run_where_mlflow_has_it(line, night, monkeypatch):
+    """The link is MLflow's; without MLflow, or when it fails just then, there is none, and no night is held up."""
+    link = RunLink(run_id="1a2b", address="http://mlflow/#/experiments/1/runs/1a2b")
+    monkeypatch.setattr(batch, "find_run", lambda *_: link)
+    planned = plan(line, night)
+    assert judge(planned).run == link
+    monkeypatch.setattr(batch, "find_run", _no_answer)
+    assert summarise_batch(planned, 1.0).run is None
+    monkeypatch.setattr(batch, "post", lambda *_: False)
+    monkeypatch.setattr(batch, "find_run", lambda *_: link)
+    assert summarise_batch(planned, 1.0).run is None
+
+
+def _no_answer(*_):
+    message = "no answer"
+    raise ConnectionError(message)

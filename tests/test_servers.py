@@ -1,9 +1,12 @@
 """The local MLflow and Prefect servers show what was logged without them, and end with the command."""
 
+import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
@@ -42,6 +45,20 @@ def _running(groups):
     return [row for row in rows if int(row[0]) in groups and not row[1].startswith("Z")]
 
 
+def _soon(holds, seconds=30):
+    """Whether it holds before long."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return holds()
+
+
+def _closed(address):
+    """Whether nobody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((urlparse(address).hostname, urlparse(address).port)) != 0
+
+
 def _runs(workspace):
     with connected(workspace) as client:
         experiment = client.get_experiment_by_name(experiment_name("board", "default"))
@@ -53,9 +70,9 @@ def _artifacts(run):
     return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_servers_end_with_the_command(tmp_path, number):
-    """Told to end, or its terminal closed, `goldentwin ui` takes its servers and their children along."""
+    """Told to end, its terminal closed, or killed, `goldentwin ui` takes its servers and their children along."""
     program = (
         "import pathlib, sys, time\n"
         "from pipeline import servers\n"
@@ -76,6 +93,8 @@ def test_servers_end_with_the_command(tmp_path, number):
         process.send_signal(number)
         process.wait(60)
     assert len(groups) == 2
+    if number == signal.SIGKILL:  # nobody is left who could wait for them
+        assert _soon(lambda: not _running(groups))
     assert not _running(groups)
 
 
@@ -85,6 +104,7 @@ def test_server_that_does_not_start_says_why(tmp_path):
     server = servers._start("MLflow", "http://127.0.0.1:9", command, folder=tmp_path, environment={})
     with pytest.raises(servers.ServerError, match=r"(?s)ended.*port is haunted"):
         wait_until_healthy(server, 20)
+    server.stop()
 
 
 def test_taken_port_is_passed_over():
@@ -125,3 +145,22 @@ def test_ui_servers_start_and_leave_nothing_running(workspace, monkeypatch):
         assert _get(f"{prefect.address}/api/health") == b"true"
         groups = [mlflow.process.pid, prefect.process.pid]
     assert not _running(groups)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_killed_ui_leaves_no_server_behind(workspace, tmp_path):
+    """After kill -9 of `goldentwin ui` both ports are closed before long."""
+    command = [sys.executable, "-c", "from flows.commands import main; main()", "ui", "--json"]
+    command += ["--home", str(workspace.home), "--mlflow-port", "5310", "--prefect-port", "4310"]
+    environment = {k: v for k, v in os.environ.items() if k not in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")}
+    with (
+        (tmp_path / "said").open("w") as said,
+        subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL, env=environment) as process,
+    ):
+        assert _soon(lambda: (tmp_path / "said").read_text().strip().endswith("}"), 240)
+        addresses = json.loads((tmp_path / "said").read_text())
+        assert not any(map(_closed, addresses.values()))
+        process.kill()
+    assert len(addresses) == 2
+    assert _soon(lambda: all(map(_closed, addresses.values())))

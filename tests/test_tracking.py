@@ -18,6 +18,7 @@ from pipeline import outbox
 from pipeline.tracking import connection
 from pipeline.tracking.connection import connected, prepare_environment, tracking_uri
 from pipeline.tracking.logs import EvaluationLog
+from pipeline.tracking.run_link import RunLink, find_run
 from pipeline.tracking.runs import experiment_name, log_batch, log_calibration, log_evaluation
 
 
@@ -122,6 +123,16 @@ def test_resumed_batch_has_one_run(workspace, tmp_path):
     assert _run(workspace, again).data.metrics["frames"] == 12
     assert log_batch(workspace, batch_log(tmp_path / "evidence", batch="night-2")) != first
     assert len(_runs(workspace)) == 2
+
+
+def test_delivered_batch_has_a_page_to_go_to(workspace, tmp_path):
+    """The batch's run is found again by its key, with the address of its page; before it is delivered there is none."""
+    log = batch_log(tmp_path)
+    assert find_run(workspace, "board", "default", log.key) is None
+    run_id = log_batch(workspace, log)
+    experiment = _run(workspace, run_id).info.experiment_id
+    address = f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{run_id}"
+    assert find_run(workspace, "board", "default", log.key) == RunLink(run_id=run_id, address=address)
 
 
 def test_job_delivered_twice_is_one_run(workspace, tmp_path):

@@ -35,6 +35,7 @@ def line(plates, home, tmp_path, monkeypatch):
     """Plates calibrated on 40 good ones and 8 scratched ones; MLflow takes no part."""
     for module in (calibrating, batch):
         monkeypatch.setattr(module, "post", lambda *_: True)
+    monkeypatch.setattr(batch, "find_run", lambda *_: None)
     monkeypatch.setattr(batch, "push_reviews", lambda *_, **__: Pushed(pushed={}, lost=(), addresses={}))
     line = plates.copy(home)
     write(tmp_path / "set" / "good", [draw_part(600 + n) for n in range(40)])
@@ -168,6 +169,7 @@ def test_a_batch_of_few_frames_is_not_watched(line, tmp_path):
 def test_without_figures_of_the_calibration_nothing_is_watched(plates, home, tmp_path, monkeypatch):
     """A provisional calibration has none; the reason is told. No batch at all is an error."""
     monkeypatch.setattr(batch, "post", lambda *_: True)
+    monkeypatch.setattr(batch, "find_run", lambda *_: None)
     monkeypatch.setattr(batch, "push_reviews", lambda *_, **__: Pushed(pushed={}, lost=(), addresses={}))
     line = plates.copy(home)
     with pytest.raises(EvaluationError, match="goldentwin batch"):

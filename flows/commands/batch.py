@@ -77,6 +77,7 @@ def summary_json(summary: BatchSummary) -> dict[str, Any]:
         "flagged": [{name: row[name] for name in FLAGGED_KEYS} for row in summary.flagged],
         "contact_sheet": str(summary.contact_sheet) if summary.contact_sheet else None,
         "mlflow": summary.tracked,
+        "mlflow_run": asdict(summary.run) if summary.run else None,
         "review": summary.queues,
         "shadow": summary.shadow or None,
         "watch": summary.watched.headline if summary.watched else None,
@@ -138,8 +139,16 @@ def _places(workspace: Workspace, summary: BatchSummary) -> dict[str, str | Text
         "the line": _line(summary),
         **({"in the shadow": summary.shadow} if summary.shadow else {}),
         "records": _without_password(workspace.records_url),
-        "MLflow": "logged" if summary.tracked else "not reached; kept and delivered later",
+        "MLflow": _run(summary),
     }
+
+
+def _run(summary: BatchSummary) -> str:
+    if summary.run is not None:
+        return summary.run.address
+    if not any(summary.counts.values()):
+        return "nothing to log"
+    return "logged" if summary.tracked else "not reached; kept and delivered later"
 
 
 def _line(summary: BatchSummary) -> str | Text:

@@ -53,6 +53,8 @@ def evaluate(
     with terminal.progress("evaluating", "parts", quiet=as_json) as watcher:
         done = evaluate_product(workspace, product, view, labelled=labelled, engine=engine, watcher=watcher)
     print_left_out(done.left_out)
+    for warning in done.warnings:
+        terminal.warn(warning)
     if as_json:
         terminal.print_json(done.figures)
         return

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TRAINING_LEVELS = EncoderChoice(out_indices=(0, 1, 2, 3))
 """The embedded encoder with its finest level too: strides 2, 4, 8, 16."""
+_STRIDES = (2, 4, 8, 16, 32)
+_LEVELS = [_STRIDES[first:last] for first in (0, 1) for last in range(2, 6)]
 DESIGN_VERSION = 1
 """To be raised whenever the same weights would give other maps."""
 
@@ -180,8 +182,15 @@ def design_from(values: dict[str, Any]) -> TwinDesign:
 def _encoder(design: TwinDesign) -> LevelEncoder:
     if design.architecture is Architecture.TWO_CHANNEL:
         return LevelEncoder(None)
-    backbone = load_encoder(design.encoder).backbone
-    return LevelEncoder(backbone.requires_grad_(requires_grad=design.fine_tuned))
+    network = load_encoder(design.encoder)
+    if not network.any_size or network.strides not in _LEVELS:
+        message = (
+            f"no network can be trained on encoder {design.encoder.name!r} at these out_indices: it takes one size of "
+            "image only, or the strides of its levels are not 4, 8, ... or 2, 4, 8, ...; "
+            "train with the embedded encoder"
+        )
+        raise TwinError(message)
+    return LevelEncoder(network.backbone.requires_grad_(requires_grad=design.fine_tuned))
 
 
 def _comparer(design: TwinDesign, encoder: LevelEncoder) -> nn.Module:

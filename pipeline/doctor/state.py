@@ -86,6 +86,9 @@ def _examine_product(workspace: Workspace, product: str, view: str) -> Finding:
         grounds = (goldens.digest, goldens.recipe.digest)
     except GoldentwinError as error:
         return fail(name, *with_remedy(error, f"goldentwin enrol {product} --view {view} --from DIR"))
+    weights = goldens.recipe.encoder.weights
+    if weights is not None and not os.access(weights, os.R_OK):
+        return fail(name, f"the encoder's weights {weights} can't be read", "put the file there, or mend the recipe")
     detail = f"version {goldens.version}, {len(goldens.goldens)} {'golden' if len(goldens.goldens) == 1 else 'goldens'}"
     bound = _calibrations_for(workspace.calibrations / product / view, grounds)
     if False in bound:

@@ -59,6 +59,11 @@ class BatchLog:
     name: str = ""
     description: str = ""
 
+    @property
+    def key(self) -> str:
+        """By which MLflow's run of this batch is found again."""
+        return run_key("batch", self.product, self.view, self.batch, asdict(self.provenance))
+
     def entry(self) -> RunEntry:
         """The MLflow run that shows this batch."""
         rows = sorted(self.rows, key=_worst_first)
@@ -69,7 +74,7 @@ class BatchLog:
         description = "\n\n".join([description, *filter(None, map(encodable, self.notes))])
         note = RunNote(
             kind="batch",
-            key=run_key("batch", self.product, self.view, self.batch, asdict(self.provenance)),
+            key=self.key,
             product=self.product,
             view=self.view,
             name=encodable(self.name) or _night(self.started_at),
