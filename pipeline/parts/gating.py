@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _SHORTEST: Final = 3  # frames in view, below which something is noise or passes too fast to be seen
 _FORGET: Final = 5  # frames without a sight of it, after which a track has ended
-_CONTACT: Final = 0.28  # of the shorter side of its box, from which on a blob counts as touching the border
 _SIZE_CHANGE: Final = 1.3  # from frame to frame, beyond which it is not one thing in view
 _FORGET_RESTING: Final = 64  # parts that were given and stand about
 
@@ -141,7 +140,7 @@ class PartGate:
     def _look_at(self, track: _Track, shot: Shot, image: NDArray[np.uint8]) -> None:
         """Whether it is fully in view, how still, and whether this is its best picture."""
         track.still = track.still + 1 if track.blob.change <= self._settings.still_change else 0
-        if _touches_border(track.blob):
+        if track.blob.touches:
             return
         if track.full_since is None:
             track.full_since = shot.captured
@@ -162,7 +161,7 @@ class PartGate:
     def _leaves(self, track: _Track) -> bool:
         """Whether it goes out of view: what vanishes in the middle of it has only met something else."""
         if track.unseen == 0:
-            return _touches_border(track.blob)
+            return track.blob.touches
         blob, (across, down) = track.blob, track.velocity
         width, height = self._scene.size
         left, top = blob.x + across * track.unseen, blob.y + down * track.unseen
@@ -172,7 +171,7 @@ class PartGate:
         """What was given (or only moved) and stands still belongs to the scene."""
         for track in self._tracks:
             known = track.given or track.moved
-            if known and track.still >= self._settings.still_frames and not _touches_border(track.blob):
+            if known and track.still >= self._settings.still_frames and not track.blob.touches:
                 self._scene.absorb(track.blob.mask)
                 self._resting = [*self._resting, track.blob.mask][-_FORGET_RESTING:]
                 track.unseen = _FORGET
@@ -189,11 +188,6 @@ def _go_on(track: _Track, blob: Blob) -> None:
 
 def _is_part(track: _Track) -> bool:
     return track.best is not None and not track.given and not track.moved
-
-
-def _touches_border(blob: Blob) -> bool:
-    """Whether it goes on beyond the view; a thin band that reaches the border does not say so."""
-    return blob.contact > _CONTACT * min(blob.width, blob.height)
 
 
 def _likeness(one: Blob, other: Blob) -> float:

@@ -23,6 +23,7 @@ _DARKEST: Final = 0.4  # what a shadow leaves of the light
 _EMPTIER: Final = 0.75  # edges over those of the background, below which something has gone
 _ALL_CHANGED: Final = 0.6
 _BORDER: Final = 2  # pixels
+_NARROW: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Blob:
 
     `x, y, width, height` in pixels of the small picture, `area` in pixels of it, `mask` (H, W) bool. `gone` says that
     something has left there rather than come: the background has the stronger edges. `change` is the mean absolute
-    difference to the frame before inside it, in grey values. `contact` is how many of its pixels touch the border.
+    difference to the frame before inside it, in grey values. `touches` says that it goes on beyond the border.
     """
 
     x: int
@@ -42,7 +43,7 @@ class Blob:
     mask: NDArray[np.bool_]
     gone: bool
     change: float
-    contact: int
+    touches: bool
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -138,17 +139,19 @@ class Scene:
                     mask=inside,
                     gone=float(weight[wide].mean()) < 0,
                     change=float(change[inside].mean()),
-                    contact=_contact(inside),
+                    touches=_touches(inside, narrow=min(width, height)),
                 )
             )
         return found
 
 
-def _contact(mask: NDArray[np.bool_]) -> int:
-    """Pixels of a mask along the border, on its worst side."""
+def _touches(mask: NDArray[np.bool_], *, narrow: int) -> bool:
+    """Whether a blob reaches the border; a band narrower than a quarter of its shorter side (`narrow`) does not."""
     rim = _BORDER
-    sides = (mask[:rim].any(axis=0), mask[-rim:].any(axis=0), mask[:, :rim].any(axis=1), mask[:, -rim:].any(axis=1))
-    return max(int(np.count_nonzero(side)) for side in sides)
+    if not any(side.any() for side in (mask[:rim], mask[-rim:], mask[:, :rim], mask[:, -rim:])):
+        return False
+    broad = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _kernel(max(3, narrow // _NARROW)))
+    return any(bool(side.any()) for side in (broad[:rim], broad[-rim:], broad[:, :rim], broad[:, -rim:]))
 
 
 def _small(image: NDArray[np.uint8]) -> NDArray[np.float32]:
