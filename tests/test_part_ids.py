@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -104,7 +105,65 @@ def test_a_broker_that_is_not_there_costs_nothing():
         assert ids.for_capture(datetime.now(UTC)) is None
 
 
-@pytest.mark.parametrize("address", ["http://host/x", "mqtt://host", "mqtt://host/x?window=soon", "codes"])
+@pytest.mark.server
+def test_nonsense_does_not_end_the_listening(tmp_path):
+    """What comes after it is heard; a message that names nothing, or no name, gives no id."""
+    nonsense = ("[" * 100_000, "no json", "5", '{"part_id": null}', '{"part_id": true}', '{"part_id": {"a": 1}}', "{}")
+    with running_broker(tmp_path / "broker") as broker:
+        controller = Subscriber(broker.port, ("none",))
+        with MqttPartIds(f"mqtt://127.0.0.1:{broker.port}/line1/parts") as ids:
+            wait_for(lambda: _announce(controller, ids, "first", datetime.now(UTC)))
+            said = len(ids._announced)
+            for text in nonsense:
+                controller.publish("line1/parts", text)
+            _say(controller, {"part_id": 17})
+            wait_for(lambda: ids._announced[-1].part_id == "17")
+            assert {one.part_id for one in list(ids._announced)[said:]} <= {"first", "17"}
+        controller.close()
+
+
+@pytest.mark.server
+def test_a_broker_that_comes_back_is_listened_to_again(tmp_path):
+    """Nobody has to restart the line."""
+    with running_broker(tmp_path / "broker") as broker:
+        with MqttPartIds(f"mqtt://127.0.0.1:{broker.port}/line1/parts") as ids:
+            wait_for(ids._client.is_connected)
+            broker.stop()
+            wait_for(lambda: not ids._client.is_connected())
+            broker.start()
+            wait_for(ids._client.is_connected)
+            controller = Subscriber(broker.port, ("none",))
+            wait_for(lambda: _announce(controller, ids, "after", datetime.now(UTC)))
+            controller.close()
+        assert ids.for_capture(datetime.now(UTC)) == "after"
+
+
+def test_a_password_is_in_no_message(caplog):
+    """Neither in what is refused nor in what is logged of a bad message."""
+    secret = "s3cr3t"  # noqa: S105 - a drawn one
+    with pytest.raises(SignalAddressError) as refused:
+        MqttPartIds(f"mqtt://line:{secret}@host/parts?window=soon")
+    ids = MqttPartIds(f"mqtt://line:{secret}@host/parts")
+    ids._hear(ids._client, None, SimpleNamespace(payload=b"no json", topic="parts"))
+    assert "names no part" in caplog.text
+    assert secret not in caplog.text + str(refused.value) + ids.name
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://host/x",
+        "mqtt://host",
+        "mqtt://host/x?window=soon",
+        "mqtt://host/x?window=nan",
+        "mqtt://host/x?window=inf",
+        "mqtt://host/x?window=-1",
+        "mqtt://host/a%23/b",
+        "mqtt://host/%23/b",
+        "mqtt://host/a%2B",
+        "codes",
+    ],
+)
 def test_other_addresses_are_refused(address):
     """With what there is."""
     with pytest.raises(SignalAddressError):

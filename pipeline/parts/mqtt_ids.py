@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 from collections import deque
 from contextlib import suppress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 OPTIONS: Final = frozenset({"window"})
 _WINDOW_SECONDS: Final = 1.0
 _MOST: Final = 256
+_LONGEST_TOPIC: Final = 65535  # bytes, by the standard
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class MqttPartIds:
         address: `mqtt://[user:password@]host[:1883]/topic[?window=1.0]`, or `mqtts://`.
 
     Raises:
-        SignalAddressError: the address can't be understood.
+        SignalAddressError: the address can't be understood, or its topic or window can't be used.
     """
 
     def __init__(self, address: str) -> None:
@@ -54,13 +56,9 @@ class MqttPartIds:
         if found.scheme not in _PORTS or not found.path:
             message = f"part ids come from `code` or mqtt://HOST/TOPIC, not from {found.name}"
             raise SignalAddressError(message)
-        try:
-            self._window = float(found.options.get("window", _WINDOW_SECONDS))
-        except ValueError as error:
-            message = "the option window of part ids is a number of seconds"
-            raise SignalAddressError(message) from error
+        self._window = _window(found.options)
         self.name = found.name
-        self._topic = found.path
+        self._topic = _topic(found.path)
         self._lock = threading.Lock()
         self._announced: deque[_Announced] = deque(maxlen=_MOST)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -100,11 +98,53 @@ class MqttPartIds:
         now = datetime.now(UTC)
         try:
             values = json.loads(message.payload)
-            part_id = "".join(letter for letter in str(values["part_id"]) if letter.isprintable()).strip()[:LONGEST]
+            part_id = _part_id(values["part_id"])
             at = datetime.fromisoformat(str(values["at"])) if values.get("at") else now
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # an error would end the listening
             logger.warning("%s: a message on %s names no part", self.name, message.topic)
             return
         if part_id:
             with self._lock:
                 self._announced.append(_Announced(part_id=part_id, at=at if at.tzinfo else at.replace(tzinfo=UTC)))
+
+
+def _part_id(value: object) -> str:
+    """What a message calls the part, as it can be recorded.
+
+    Raises:
+        TypeError: it is neither text nor a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        message = "a part id is text or a whole number"
+        raise TypeError(message)
+    return "".join(letter for letter in str(value) if letter.isprintable()).strip()[:LONGEST]
+
+
+def _window(options: dict[str, str]) -> float:
+    """The option `window`, in seconds.
+
+    Raises:
+        SignalAddressError: it is no positive number.
+    """
+    try:
+        seconds = float(options.get("window", _WINDOW_SECONDS))
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        message = "the option window of part ids is a number of seconds above 0"
+        raise SignalAddressError(message)
+    return seconds
+
+
+def _topic(path: str) -> str:
+    """The topic to listen to.
+
+    Raises:
+        SignalAddressError: MQTT has no such topic filter.
+    """
+    levels = path.split("/")
+    wrong = "#" in levels[:-1] or any(len(level) > 1 and {"#", "+"} & set(level) for level in levels)
+    if wrong or len(path.encode()) > _LONGEST_TOPIC:
+        message = "part ids need an MQTT topic; + and # stand alone between slashes, # only at the end"
+        raise SignalAddressError(message)
+    return path
