@@ -136,6 +136,24 @@ def test_light_that_flickers_or_changes_makes_no_part():
     assert given(empty(20) + flicker + cloud + shadow) == []
 
 
+@pytest.mark.parametrize("share", [0.3, 0.45, 1.6])
+def test_a_lamp_that_is_switched_while_a_part_is_in_view_doubles_none(share):
+    """It is the same part in another light, also when it goes on."""
+    stops = [*np.arange(-60, 320, 10), *[320] * 60, *np.arange(320, 710, 10)]
+    pictures = empty(20) + [with_disc(belt(), x) for x in stops] + empty(20)
+    lit = [np.clip(one * (share if at >= 62 else 1.0), 0, 255).astype(np.uint8) for at, one in enumerate(pictures)]
+    assert len(given(lit)) == 1
+
+
+def test_a_part_in_view_when_the_scene_becomes_another_is_given():
+    """It was seen, and nothing would know it again."""
+    moves = [with_disc(belt(), x) for x in np.arange(-60, 320, 10)]
+    other = np.random.default_rng(7).integers(0, 255, (45, 80, 3), dtype=np.uint8)
+    other = cv2.resize(other, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+    ((index, at),) = given(empty(20) + moves + [other] * 40)
+    assert 20 < index < at == 20 + len(moves)
+
+
 def test_a_region_leaves_the_rest_out():
     """Parts that pass beside it are none."""
     settings = GateSettings(region=(0.0, 0.5, 1.0, 0.5))

@@ -80,8 +80,7 @@ class PartGate:
         image = self._in_region(shot.image)
         blobs = self._scene.see(image)
         if blobs is None:
-            self._tracks = []
-            return []
+            return self.rest()  # the scene is another: what was in view will not be known again
         present = [blob for blob in blobs if not self._note_gone(blob)]
         self._follow(present)
         given = []

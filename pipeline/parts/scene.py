@@ -22,6 +22,8 @@ _DARK: Final = 60.0  # sum of the three colours
 _DARKEST: Final = 0.4  # what a shadow leaves of the light
 _EMPTIER: Final = 0.75  # edges over those of the background, below which something has gone
 _ALL_CHANGED: Final = 0.6
+_DIMMEST: Final = 0.25  # gains within which another light is evened out
+_BRIGHTEST: Final = 4.0
 _BORDER: Final = 2  # pixels
 _NARROW: Final = 4
 
@@ -163,7 +165,7 @@ def _small(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _gain(picture: NDArray[np.float32], background: NDArray[np.float32]) -> float:
     """The factor that brings a picture to the background's light; most of the view is background."""
-    return float(np.clip(np.median((background[..., 1] + 1) / (picture[..., 1] + 1)), 0.5, 2.0))
+    return float(np.clip(np.median((background[..., 1] + 1) / (picture[..., 1] + 1)), _DIMMEST, _BRIGHTEST))
 
 
 def _edges_apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
