@@ -88,8 +88,12 @@ def read_pairs(path: Path) -> list[Pair]:
 
 def read_pair(pair: Pair) -> tuple[Frame, Frame]:
     """Decode frame and golden; bad input raises nothing, see `read_frame`."""
-    golden = FrameFile(frame=pair.golden.name, path=pair.golden, part_id=pair.golden.stem)
-    return read_frame(pair.frame), read_frame(golden)
+    return read_frame(pair.frame), read_golden(pair)
+
+
+def read_golden(pair: Pair) -> Frame:
+    """Decode the golden alone."""
+    return read_frame(FrameFile(frame=pair.golden.name, path=pair.golden, part_id=pair.golden.stem))
 
 
 def digest_of_pairs(pairs: list[Pair], manifest: Path) -> str:
