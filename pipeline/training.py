@@ -16,7 +16,7 @@ from inspection.learned.checkpoint import Checkpoints
 from inspection.learned.design import TrainedTwin, Twin, TwinDesign
 from inspection.learned.detection import as_box, choose_threshold, find_defects
 from inspection.learned.fitting import Epoch, TrainingPlan, fit
-from inspection.learned.pair_inspector import PairInspector, working_size
+from inspection.learned.pair_inspector import PairInspector, pair_provenance, working_size
 from inspection.recipe import digest_of
 from pipeline.outbox import post
 from pipeline.pair_source import ManifestPairs, Unusable, placed_boxes, usable_pairs
@@ -125,6 +125,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         began=began,
         pictures=[picture, examples],
         pairs=[(pair.frame.frame, pair.label or "", str(len(pair.boxes or ()))) for pair in usable],
+        bundle=kept,
     )
     tracked = post(workspace, log)
     return Trained(
@@ -152,8 +153,10 @@ def training_log(  # noqa: PLR0913 - what is told of a training, by name
     began: datetime,
     pictures: Sequence[Path],
     pairs: Sequence[tuple[str, str, str]],
+    bundle: Path | None = None,
 ) -> TrainingLog:
-    """What MLflow is told; it took from `began` until now."""
+    """What MLflow is told; it took from `began` until now. With `bundle` the network is a pair network, registered."""
+    grounds = pair_provenance(trained)
     return TrainingLog(
         product=product,
         view=view,
@@ -167,6 +170,13 @@ def training_log(  # noqa: PLR0913 - what is told of a training, by name
         started_at=began,
         seconds=(datetime.now(UTC) - began).total_seconds(),
         pictures=pictures,
+        bundle=bundle,
+        version_tags={
+            "encoder": grounds.encoder,
+            "recipe": grounds.recipe,
+            "calibration": str(grounds.calibration),
+            "threshold": f"{trained.threshold:.6f}",
+        },
     )
 
 

@@ -15,7 +15,6 @@ from pipeline import pair_batch
 from pipeline.pair_batch import judge_pair_batch
 from pipeline.pair_inspecting import open_pair_judge
 from pipeline.records import VerdictRecords
-from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("dead_mlflow")
 
@@ -44,12 +43,6 @@ def manifest(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("frame,golden\na.png,a_golden.png\nb.png,b_golden.png\nno.png,a_golden.png\n", encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def workspace(home):
-    """A workspace in a home of its own."""
-    return Workspace.locate(home)
 
 
 def rows_of(workspace):
