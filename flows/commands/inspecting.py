@@ -120,7 +120,7 @@ def _inspect_pairs(  # noqa: PLR0917 - what the command was given
         if evidence is not None:
             golden = read_golden(one.pair).image
             if golden is not None:
-                _write_picture(evidence, ShownGolden(name=path.name, picture=golden), one.verdict)
+                _write_picture(evidence, ShownGolden(name=one.pair.golden.name, picture=golden), one.verdict)
         page.show(one.verdict)
     page.end(evidence)
 
