@@ -15,12 +15,12 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from pipeline.parts.codes import LONGEST
-from pipeline.signals.address import SignalAddressError, parse_address
+from pipeline.signals.address import CREDENTIALS, SignalAddressError, parse
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-OPTIONS: Final = frozenset({"window"})
+OPTIONS: Final = frozenset({"window", "ca"}) | CREDENTIALS
 _WINDOW_SECONDS: Final = 1.0
 _MOST: Final = 256
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -50,25 +50,25 @@ class MqttPartIds:
     """
 
     def __init__(self, address: str) -> None:
-        found = parse_address(address, known=OPTIONS)
-        if found.scheme not in _PORTS or not found.path:
-            message = f"part ids come from `code` or mqtt://HOST/TOPIC, not from {found.name}"
+        found, topic = parse(address), ""
+        if found.scheme in _PORTS:
+            found.require_known(OPTIONS)
+            topic = found.path.strip("/")
+        if not topic:
+            message = f"part ids come from `code` or mqtt://HOST/TOPIC, not from {found.place}"
             raise SignalAddressError(message)
-        try:
-            self._window = float(found.options.get("window", _WINDOW_SECONDS))
-        except ValueError as error:
-            message = "the option window of part ids is a number of seconds"
-            raise SignalAddressError(message) from error
-        self.name = found.name
-        self._topic = found.path
+        self._window = found.number("window", _WINDOW_SECONDS, least=0.01, most=600)
+        self.name = f"{found.place}/{topic}"
+        self._topic = topic
         self._lock = threading.Lock()
         self._announced: deque[_Announced] = deque(maxlen=_MOST)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.reconnect_delay_set(1, 5)
-        if found.user:
-            self._client.username_pw_set(found.user, found.password or None)
+        user, password = found.credentials()
+        if user:
+            self._client.username_pw_set(user, password)
         if found.scheme == "mqtts":
-            self._client.tls_set()
+            self._client.tls_set_context(found.trusted())
         self._client.on_connect = lambda client, *_: client.subscribe(self._topic, 1)
         self._client.on_message = self._hear
         self._client.connect_async(found.host, found.port or _PORTS[found.scheme])
