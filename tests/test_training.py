@@ -260,8 +260,7 @@ def test_a_training_is_on_record(product):
         assert audit.verify() is None
         enrolled, trained = audit.rows()
     assert (enrolled.action, trained.action, trained.who) == ("enrol", "train", "anna")
-    assert trained.facts["twin"] == done.twin.digest
-    assert trained.facts["data"] == done.twin.trained_on
+    assert (trained.facts["twin"], trained.facts["data"]) == (done.twin.digest, done.twin.trained_on)
     assert trained.facts["reference_set"] == enrolled.facts["reference_set"]
     assert trained.facts["before"] is None
 
