@@ -125,11 +125,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
     draw_validation(examples, read, trained)
     log = training_log(
-        product,
-        view,
-        trained,
-        plan,
-        epochs,
+        *(product, view, trained, plan, epochs),
         began=began,
         pictures=[picture, examples],
         pairs=[(pair.frame.frame, pair.label or "", str(len(pair.boxes or ()))) for pair in usable],
