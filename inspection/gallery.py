@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from inspection.registration import Registrar
 
 logger = logging.getLogger(__name__)
+_MOST_SHOWN = 8  # goldens whose placed pictures are kept in memory
 _GRID = 16  # places a side that goldens and frame are brought to: enough to tell parts apart, little to keep
 
 
@@ -68,6 +70,7 @@ class GoldenGallery:
         self._comparer = comparer
         self._registrar = registrar
         self._side = placed[0].shape[0]
+        self._shown: OrderedDict[int, ShownGolden] = OrderedDict()
         self._looks = self._look(describe(engine, placed)) if len(placed) > 1 else torch.empty(0)
 
     def nearest(self, image: NDArray[np.uint8], matrix: NDArray[np.float64] | None) -> ShownGolden:
@@ -81,6 +84,14 @@ class GoldenGallery:
             matrix: (3, 3) from its pixels to those of the first golden; None takes it as it lies.
         """
         index = self._nearest(self._working(image, matrix)) if len(self._looks) else 0
+        shown = self._shown.pop(index, None) or self._show(index)
+        self._shown[index] = shown  # the latest last
+        while len(self._shown) > _MOST_SHOWN:
+            self._shown.popitem(last=False)
+        return shown
+
+    def _show(self, index: int) -> ShownGolden:
+        """A golden placed on the first, or the first where it can't be read any more."""
         golden = self._reference_set.goldens[index]
         if index:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +18,18 @@ from pipeline.twins import read_twin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from inspection.learned.pair_inspector import PairJudge
+    from inspection.verdicts import Judgement
     from pipeline.workspace import Workspace
 
 PAIRS: Final = "pairs"
 """The product's name in verdicts on pairs of no product."""
 _AHEAD: Final = 2
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,5 +85,16 @@ def _judged(judge: PairJudge, pair: Pair, product: str, view: str) -> FrameVerdi
     elif golden.image is None:
         judgement = judge.refuse(f"{Reason.NOT_COMPARED.value}: its golden is {golden.problem}", golden.sha256)
     else:
-        judgement = judge.judge(frame.image, golden.image, golden.sha256)
+        judgement = _compared(judge, frame.frame, frame.image, golden.image, golden.sha256)
     return FrameVerdict(frame=frame, judgement=judgement, product=product, view=view)
+
+
+def _compared(
+    judge: PairJudge, name: str, frame: NDArray[np.uint8], golden: NDArray[np.uint8], sha256: str
+) -> Judgement:
+    """What the judge says; whatever a pair does to it, the batch goes on."""
+    try:
+        return judge.judge(frame, golden, sha256)
+    except Exception as error:
+        logger.exception("%s could not be judged", name)
+        return judge.refuse(f"{Reason.NOT_COMPARED.value}: {error}", sha256)

@@ -1,7 +1,7 @@
 """Pair manifests: a CSV in which each frame names its own golden.
 
-Columns `frame, golden[, label, part_id, boxes]`; NVIDIA TAO's `input_path, golden_path, label, object_name` are read
-too. Paths are relative to the manifest's folder.
+Columns `frame, golden[, label, part_id, boxes, group]`; NVIDIA TAO's `input_path, golden_path, label, object_name` are
+read too. Paths are relative to the manifest's folder.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ class Pair:
     """One row.
 
     `label` is `good`, the type of defect, `defect`, or None where nothing is said; `boxes` are in pixels of the frame,
-    None where nothing is said of them, which is not the same as none.
+    None where nothing is said of them, which is not the same as none. `group` is what pairs have in common that new
+    parts will not share, a board or a lot; None where nothing is said.
     """
 
     frame: FrameFile
     golden: Path
     label: str | None
     boxes: tuple[Box, ...] | None
+    group: str | None = None
 
     @property
     def defective(self) -> bool | None:
@@ -72,7 +74,7 @@ def read_pairs(path: Path) -> list[Pair]:
     if missing := [name for name in ("frame", "golden") if name not in columns]:
         message = (
             f"{path} has no column {missing[0]!r}; a pair manifest has the columns frame, golden and, if known, label, "
-            "part_id and boxes (or NVIDIA TAO's input_path, golden_path, label, object_name)"
+            "part_id, boxes and group (or NVIDIA TAO's input_path, golden_path, label, object_name)"
         )
         raise PairsError(message)
     pairs = []
@@ -88,8 +90,12 @@ def read_pairs(path: Path) -> list[Pair]:
 
 def read_pair(pair: Pair) -> tuple[Frame, Frame]:
     """Decode frame and golden; bad input raises nothing, see `read_frame`."""
-    golden = FrameFile(frame=pair.golden.name, path=pair.golden, part_id=pair.golden.stem)
-    return read_frame(pair.frame), read_frame(golden)
+    return read_frame(pair.frame), read_golden(pair)
+
+
+def read_golden(pair: Pair) -> Frame:
+    """Decode the golden alone."""
+    return read_frame(FrameFile(frame=pair.golden.name, path=pair.golden, part_id=pair.golden.stem))
 
 
 def digest_of_pairs(pairs: list[Pair], manifest: Path) -> str:
@@ -114,6 +120,7 @@ def _pair(manifest: Path, line: int, cells: Mapping[str, str]) -> Pair:
         golden=golden,
         label=_label(cells.get("label", "")),
         boxes=_boxes(manifest.parent, cells.get("boxes", ""), where),
+        group=cells.get("group") or None,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import torch
 
 from inspection.boxes import box_figures
@@ -16,11 +15,12 @@ from inspection.learned.checkpoint import Checkpoints
 from inspection.learned.design import TrainedTwin, Twin, TwinDesign
 from inspection.learned.detection import as_box, choose_threshold, find_defects
 from inspection.learned.fitting import Epoch, TrainingPlan, fit
-from inspection.learned.pair_inspector import PairInspector, working_size
+from inspection.learned.pair_inspector import PairInspector, pair_provenance, working_size
 from inspection.recipe import digest_of
 from pipeline.keeping import UNKNOWN, open_audit
 from pipeline.outbox import post
 from pipeline.pair_source import ManifestPairs, Unusable, placed_boxes, usable_pairs
+from pipeline.pair_split import split_pairs, whole_groups
 from pipeline.pairs import Pair, digest_of_pairs, read_pair, read_pairs
 from pipeline.reading import natural_order
 from pipeline.tracking.training_log import TrainingLog
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from pipeline.workspace import Workspace
 
 TRAIN: Final = "train"
-_HELD_OUT: Final = 0.1
-_MOST_HELD_OUT: Final = 64
 _LOOKED_AT: Final = 8
 _MIDDLE: Final = 0.5  # where no known defect tells a threshold: as likely a defect as not
 
@@ -46,7 +44,8 @@ _MIDDLE: Final = 0.5  # where no known defect tells a threshold: as likely a def
 class Trained:
     """A network that judges from now on.
 
-    `figures` were measured on `validated` pairs that it did not learn from; `unusable` pairs took no part;
+    `figures` were measured on `validated` pairs that it did not learn from, which are all pairs of `held_out_groups`
+    where the manifest's groups decided that; `unusable` pairs took no part;
     `picture` shows the training's curves, `examples` pairs of the validation; `tracked` tells whether MLflow has it.
     """
 
@@ -56,6 +55,7 @@ class Trained:
     epochs: tuple[Epoch, ...]
     learned_from: int
     validated: int
+    held_out_groups: tuple[str, ...]
     unusable: tuple[Unusable, ...]
     picture: Path
     examples: Path
@@ -77,8 +77,9 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
 ) -> Trained:
     """Train a network on a pair manifest and make it the one that judges this product's pairs.
 
-    A tenth of the pairs is held out: it stops the training and gives the threshold. Where no pair has a defect,
-    defects are drawn on the frames. An interrupted training of the same plan and pairs goes on from its last epoch.
+    A tenth of the pairs is held out, whole groups where the manifest names at least three (see `split_pairs`): it stops
+    the training and gives the threshold. Where no pair has a defect, defects are drawn on the frames. An interrupted
+    training of the same plan and pairs goes on from its last epoch.
 
     Args:
         workspace: where everything lies.
@@ -100,7 +101,8 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     pairs = read_pairs(manifest)
     usable, unusable, side = _usable(pairs, manifest)
     design = replace(design, types=_types_of(usable))
-    learning, held_out = _split(usable, plan.seed)
+    learning, held_out = split_pairs(usable, plan.seed)
+    groups = whole_groups(learning, held_out)
     synthetic = not any(pair.boxes for pair in learning)
     plan = _fitting(plan, learning, side)
     trained_on = digest_of_pairs(pairs, manifest)
@@ -123,14 +125,12 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
     draw_training(picture, epochs, product=f"{product}/{view}", design=design)
     draw_validation(examples, read, trained)
     log = training_log(
-        product,
-        view,
-        trained,
-        plan,
-        epochs,
+        *(product, view, trained, plan, epochs),
         began=began,
         pictures=[picture, examples],
         pairs=[(pair.frame.frame, pair.label or "", str(len(pair.boxes or ()))) for pair in usable],
+        bundle=kept,
+        held_out_groups=groups,
     )
     tracked = post(workspace, log)
     return Trained(
@@ -140,6 +140,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         epochs=tuple(epochs),
         learned_from=len(learning),
         validated=len(held_out),
+        held_out_groups=groups,
         unusable=tuple(unusable),
         picture=picture,
         examples=examples,
@@ -177,14 +178,17 @@ def training_log(  # noqa: PLR0913 - what is told of a training, by name
     began: datetime,
     pictures: Sequence[Path],
     pairs: Sequence[tuple[str, str, str]],
+    bundle: Path | None = None,
+    held_out_groups: Sequence[str] = (),
 ) -> TrainingLog:
-    """What MLflow is told; it took from `began` until now."""
+    """What MLflow is told; it took from `began` until now. With `bundle` the network is a pair network, registered."""
+    grounds = pair_provenance(trained)
     return TrainingLog(
         product=product,
         view=view,
         twin=trained.digest,
         design=trained.twin.design,
-        plan=asdict(plan),
+        plan={**asdict(plan), "held_out_groups": ", ".join(held_out_groups) or None},
         epochs=[asdict(epoch) for epoch in epochs],
         figures={name: value for name, value in trained.figures.items() if name != "good_distances"},
         pairs=pairs,
@@ -192,6 +196,13 @@ def training_log(  # noqa: PLR0913 - what is told of a training, by name
         started_at=began,
         seconds=(datetime.now(UTC) - began).total_seconds(),
         pictures=pictures,
+        bundle=bundle,
+        version_tags={
+            "encoder": grounds.encoder,
+            "recipe": grounds.recipe,
+            "calibration": str(grounds.calibration),
+            "threshold": f"{trained.threshold:.6f}",
+        },
     )
 
 
@@ -259,13 +270,6 @@ def _usable(pairs: Sequence[Pair], manifest: Path) -> tuple[list[Pair], list[Unu
 def _types_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
     names = {box.type for pair in pairs for box in pair.boxes or () if box.type is not None}
     return tuple(sorted(names, key=natural_order))
-
-
-def _split(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to learn from and pairs held out; the same seed splits the same way."""
-    count = int(np.clip(round(_HELD_OUT * len(pairs)), 1, _MOST_HELD_OUT))
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    return [pairs[i] for i in sorted(order[count:])], [pairs[i] for i in sorted(order[:count])]
 
 
 def _fitting(plan: TrainingPlan, pairs: Sequence[Pair], side: int) -> TrainingPlan:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from inspection.durable import write_bytes, write_text
+from inspection.durable import write_text
 from inspection.errors import TwinError
 from inspection.learned.design import TrainedTwin
 from inspection.reference_set import view_folder
+from pipeline.pair_bundle import ABOUT, WEIGHTS, write_pair_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.workspace import Workspace
 
-WEIGHTS: Final = "twin.safetensors"
-ABOUT: Final = "twin.json"
 _CURRENT: Final = "current.json"
 
 
@@ -31,10 +30,8 @@ def twin_folder(workspace: Workspace, product: str, view: str) -> Path:
 
 def keep_twin(workspace: Workspace, product: str, view: str, trained: TrainedTwin) -> Path:
     """Write a trained network and make it the current one; older ones stay beside it. Gives its folder."""
-    weights, about = trained.to_files()
     folder = twin_folder(workspace, product, view) / trained.digest
-    write_bytes(folder / WEIGHTS, weights)
-    write_text(folder / ABOUT, about)
+    write_pair_bundle(folder, product, view, trained)
     write_text(folder.parent / _CURRENT, json.dumps({"twin": trained.digest}) + "\n")
     return folder
 

@@ -1,4 +1,4 @@
-"""Real receivers of signals for tests: a mosquitto broker, an OPC UA server, a web server."""
+"""A real mosquitto for tests of the line, and who listens to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -150,85 +149,3 @@ class Subscriber:
         """Disconnect."""
         self.client.disconnect()
         self.client.loop_stop()
-
-
-@dataclass
-class Web:
-    """A web server that keeps what is posted; `answers` are (status, body), the last one again and again."""
-
-    answers: list[tuple[int, str]] = field(default_factory=lambda: [(204, "")])
-    posted: list[tuple[dict, dict]] = field(default_factory=list)
-    last: str = '{"sequence": null}'
-    port: int = 0
-
-    @contextmanager
-    def running(self) -> Iterator[Web]:
-        """Serve on loopback."""
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self._answer(200, web.last)
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                web.posted.append((dict(self.headers), body))
-                self._answer(*(web.answers.pop(0) if len(web.answers) > 1 else web.answers[0]))
-
-            def _answer(self, status: int, body: str) -> None:
-                self.send_response(status)
-                if status in {301, 302, 307}:
-                    self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, *_: object) -> None:
-                """Nothing in the terminal."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        server.daemon_threads = True
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-
-@contextmanager
-def running_plc(port: int, *, without: tuple[str, ...] = ()) -> Iterator[dict]:
-    """An OPC UA server with the variables of a line; gives its nodes by name."""
-    from asyncua import ua
-    from asyncua.sync import Server
-
-    server = Server()
-    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/plc")
-    space = server.register_namespace("urn:line")
-    parent = server.nodes.objects.add_object(ua.NodeId("Line1", space), "Line1")
-    kinds = {
-        "Verdict": ("", ua.VariantType.String),
-        "PartId": ("", ua.VariantType.String),
-        "Reason": ("", ua.VariantType.String),
-        "Similarity": (0.0, ua.VariantType.Float),
-        "Late": (False, ua.VariantType.Boolean),
-        "Sequence": (0, ua.VariantType.UInt32),
-        "State": ("", ua.VariantType.String),
-        "Heartbeat": (0, ua.VariantType.UInt32),
-        "Acknowledged": (0, ua.VariantType.UInt32),
-    }
-    nodes = {}
-    for name, (value, kind) in kinds.items():
-        if name not in without:
-            nodes[name] = parent.add_variable(ua.NodeId(f"Line1.{name}", space), name, value, kind)
-            nodes[name].set_writable()
-    server.start()
-    try:
-        yield nodes
-    finally:
-        server.stop()

@@ -162,7 +162,7 @@ def test_a_killed_line_is_started_again_and_a_cancelled_one_ends_in_order(site):
     assert states[1] == "Running"
     prefect(site, "flow-run", "cancel", runs(site)[1][1])
     wait_for(site, lambda: line_process(site) is None)
-    state = json.loads(site.signals.with_name("signals.jsonl.state.json").read_text(encoding="utf-8"))
+    state = json.loads(site.signals.with_name("signals.state.json").read_text(encoding="utf-8"))
     assert state["state"] == "stopped"
     wait_for(site, lambda: runs(site)[1][2] in {"Cancelled", "Cancelling"})
     assert contradictions(site.home, site.frames, site.signals) == {}

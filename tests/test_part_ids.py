@@ -160,7 +160,8 @@ def test_a_password_is_in_no_message(caplog):
         "mqtt://host/x?window=-1",
         "mqtt://host/a%23/b",
         "mqtt://host/%23/b",
-        "mqtt://host/a%2B",
+        "mqtt://host/a+",
+        "mqtt://host/a%00b",
         "codes",
     ],
 )
@@ -168,3 +169,8 @@ def test_other_addresses_are_refused(address):
     """With what there is."""
     with pytest.raises(SignalAddressError):
         MqttPartIds(address)
+
+
+def test_a_topic_may_have_any_signs():
+    """As an address writes them."""
+    assert MqttPartIds("mqtt://host/line%201/%23")._topic == "line 1/#"

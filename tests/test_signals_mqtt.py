@@ -1,177 +1,250 @@
-"""Signals to a real mosquitto: retained, confirmed, with a last will, and each once."""
+"""Signals to a real MQTT broker, which is stopped, frozen and closed to strangers; and senders that are killed."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
+import json
+import random
+import threading
 import time
 
 import pytest
-from signal_receivers import Subscriber, running_broker, signal_of, wait_for
+from mosquitto_broker import Broker, Listener, running_broker
+from signal_samples import LINE, a_signal, a_state
+from signal_sender import start_sender
 
-from pipeline.signals import LineState, SinkLostError, StateReport, open_sink
+from pipeline.signals import LineState, Signal, Sink, SinkLostError
+from pipeline.signals.opening import open_sink
 
 pytestmark = pytest.mark.server
-TOPICS = ("plant/line1/verdict", "plant/line1/state")
+
+VERDICT, STATE, ACK = (f"plant/{LINE}/{what}" for what in ("verdict", "state", "ack"))
+KILLS = 20
 
 
 @pytest.fixture
 def broker(tmp_path):
-    """A broker."""
-    with running_broker(tmp_path / "broker") as found:
-        yield found
+    """A broker that anybody may use."""
+    with running_broker(tmp_path / "broker") as broker:
+        yield broker
 
 
 @pytest.fixture
-def plant(broker):
-    """Somebody who listens."""
-    found = Subscriber(broker.port, TOPICS)
-    yield found
-    found.close()
+def listener(broker):
+    """Somebody who reads all that the line says."""
+    listener = Listener(broker.port, "plant/#")
+    yield listener
+    listener.close()
 
 
-@pytest.fixture
-def sink(broker):
-    """The line's sink, open, with acknowledgements."""
-    found = open_sink(f"mqtt://127.0.0.1:{broker.port}/plant?ack=1", line="line1")
-    found.open()
-    yield found
-    found.close()
+def opened(broker: Broker, options: str = "?timeout=1") -> Sink:
+    """A sink on the broker, connected."""
+    sink = open_sink(broker.address(options=options), line=LINE)
+    sink.open()
+    return sink
 
 
-def test_a_signal_comes_whole_and_is_retained(sink, plant, broker):
-    """A PLC that connects later sees the newest one."""
-    sink.send(signal_of(1))
-    sink.send(signal_of(2))
-    assert wait_for(lambda: len(plant.of("verdict")) == 2)
-    assert plant.of("verdict") == [signal_of(1).to_dict(), signal_of(2).to_dict()]
-    late = Subscriber(broker.port, TOPICS)
-    assert wait_for(lambda: late.of("verdict")) == [signal_of(2).to_dict()]
-    late.close()
+def verdicts(listener: Listener) -> list[int]:
+    """The sequences that the listener was told, in order, each as often as it was."""
+    return [
+        Signal.from_json(message.payload).sequence for message in list(listener.messages) if message.topic == VERDICT
+    ]
 
 
-def test_the_newest_sequence_is_known_after_a_restart_of_either_side(sink, broker):
-    """The broker keeps what is retained."""
+def states(listener: Listener) -> list[str]:
+    """The states that the listener was told, in order."""
+    return [json.loads(message.payload)["state"] for message in list(listener.messages) if message.topic == STATE]
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_signals_arrive_and_the_newest_is_kept(broker, listener, version):
+    """A listener gets each as it was sent; a restarted line reads the newest back, and at first none."""
+    sink = opened(broker, f"?version={version}")
     assert sink.last_sequence() is None
-    sink.send(signal_of(41))
-    sink.open()
-    assert sink.last_sequence() == 41
-    broker.stop()
-    broker.start()
-    sink.open()
-    assert sink.last_sequence() == 41
+    sent = [a_signal(sequence, reason="wrong size: ü") for sequence in (1, 2, 3)]
+    for signal in sent:
+        sink.send(signal)
+    sink.close()
+    listener.wait(lambda: len(listener.messages) == 3)
+    assert [Signal.from_json(payload) for payload in listener.payloads()] == sent
+    again = opened(broker)
+    assert again.last_sequence() == 3
+    again.close()
 
 
-def test_a_broker_that_is_stopped_is_lost_and_comes_back(sink, broker, plant):
-    """Nothing is sent again behind our back."""
-    sink.send(signal_of(1))
+def test_late_listener_finds_verdict_and_state(broker):
+    """Verdict and state are retained."""
+    sink = opened(broker)
+    sink.send(a_signal(4))
+    sink.report(a_state(sequence=4))
+    late = Listener(broker.port, "plant/#")
+    late.wait(lambda: len(late.messages) == 2)
+    assert {message.topic: message.retain for message in late.messages} == {VERDICT: True, STATE: True}
+    late.close()
+    sink.close()
+
+
+def test_broker_stopped_and_started(broker):
+    """While it is away signals fail at once; afterwards it still knows the newest, and takes the next."""
+    sink = opened(broker)
+    sink.send(a_signal(1))
     broker.stop()
-    with pytest.raises(SinkLostError, match=r"is gone|did not confirm"):
-        sink.send(signal_of(2))
-    with pytest.raises(SinkLostError, match="does not answer"):
-        sink.open()
+    for _ in range(2):
+        with pytest.raises(SinkLostError):
+            sink.send(a_signal(2))
+        with pytest.raises(SinkLostError, match="start it"):
+            sink.open()
     broker.start()
     sink.open()
     assert sink.last_sequence() == 1
-    sink.send(signal_of(2))
-    wait_for(lambda: any(one["sequence"] == 2 for one in plant.of("verdict")))
-    time.sleep(0.3)
-    assert [one["sequence"] for one in plant.of("verdict")].count(2) == 1
-
-
-def test_a_killed_line_is_told_to_be_lost(broker, plant):
-    """By the last will, within seconds."""
-    code = f"""
-        import time
-        from pipeline.signals import LineState, StateReport, open_sink
-        sink = open_sink("mqtt://127.0.0.1:{broker.port}/plant", line="line1")
-        sink.open()
-        sink.report(StateReport(line="line1", state=LineState.RUNNING, sequence=1, at="now"))
-        print("ready", flush=True)
-        time.sleep(60)
-    """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ready\n"
-        os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: [one["state"] for one in plant.of("state")] == ["running", "lost"])
-
-
-def test_a_line_that_ends_in_order_is_not_lost(sink, plant):
-    """Its last word stands."""
-    sink.report(StateReport(line="line1", state=LineState.STOPPED, sequence=1, at="now"))
+    sink.send(a_signal(2))
+    assert sink.last_sequence() == 2
     sink.close()
-    time.sleep(0.5)
-    assert [one["state"] for one in plant.of("state")] == ["stopped"]
 
 
-def test_acknowledgements_are_heard_and_nonsense_is_not(sink, plant):
-    """Whatever else is published there."""
-    for text in ("no json", "[]", '{"sequence": "x"}', '{"sequence": 5}', '{"sequence": 6, "more": 1}'):
-        plant.publish("plant/line1/ack", text)
-    heard = []
-
-    def all_heard():
-        heard.extend(sink.acknowledgements())
-        return len(heard) == 2
-
-    wait_for(all_heard)
-    assert [one.sequence for one in heard] == [5, 6]
-
-
-def test_a_wrong_password_is_said_and_not_shown(tmp_path):
-    """The message names the broker and not the password."""
-    with running_broker(tmp_path / "closed", users={"anna": "right"}) as broker:
-        good = open_sink(f"mqtt://anna:right@127.0.0.1:{broker.port}/plant", line="line1")
-        good.open()
-        good.close()
-        for address in (f"mqtt://anna:wrong@127.0.0.1:{broker.port}/plant", f"mqtt://127.0.0.1:{broker.port}/plant"):
-            with pytest.raises(SinkLostError, match="refuses the connection") as error:
-                open_sink(address, line="line1").open()
-            assert "wrong" not in str(error.value)
+@pytest.mark.parametrize("rounds", [3])
+def test_signal_in_doubt_is_published_once(broker, listener, rounds):
+    """The broker had the signal but did not say so in time: sent again, it is not published again."""
+    sink = opened(broker, "?timeout=0.3")
+    for sequence in range(1, rounds + 1):
+        broker.freeze()
+        with pytest.raises(SinkLostError, match="did not answer"):
+            sink.send(a_signal(sequence))
+        broker.thaw()
+        sink.open()
+        sink.send(a_signal(sequence, late=True))
+    listener.wait(lambda: len(verdicts(listener)) >= rounds)
+    sink.send(a_signal(rounds + 1))
+    listener.wait(lambda: rounds + 1 in verdicts(listener))
+    assert verdicts(listener) == list(range(1, rounds + 2))
+    sink.close()
 
 
-def test_a_sender_killed_again_and_again_tells_each_once(broker, plant, tmp_path):
-    """Killed at any moment, with the spool and the broker's word between lives."""
-    code = """
-        import sys
-        import time
-        from pathlib import Path
-        from signal_receivers import signal_of
-        from pipeline.line.events import EventKind
-        from pipeline.line.twofold_spool import TwofoldSpool
-        from pipeline.line.telling import Teller
-        from pipeline.line.status import LineStatus
-        from pipeline.line.settings import LineSettings
-        from pipeline.records import SpooledPart
-        from pipeline.signals import open_sink
-        from pipeline.workspace import Workspace
-        home = Path(sys.argv[1])
-        sink = open_sink(sys.argv[2], line="line1")
-        spool = TwofoldSpool(home / "spool.db", sinks=[sink.name], remember_names=False)
-        settings = LineSettings(workspace=Workspace(home=home, references=home), product="plate")
-        teller = Teller(sink, spool, LineStatus(settings), line="line1", highest_before=spool.next_sequence() - 1,
-                        on_told=lambda signal: print(signal.sequence, flush=True), acknowledge_seconds=1.0)
-        teller.start()
-        while True:
-            number = spool.next_sequence()
-            words = dict(sequence=number, frame=str(number), part_id="p", captured_at="2026-03-01T10:00:00+00:00")
-            spool.admit(SpooledPart(**words))
-            spool.decide(SpooledPart(**words, signal=signal_of(number).to_json(), record="{}", batch="b"))
-            teller.wake()
-            time.sleep(0.001)
-    """
-    address = f"mqtt://127.0.0.1:{broker.port}/plant"
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), address]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}  # noqa: PTH120
-    for life in range(6):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-            for _ in range(60 + 17 * life):
-                assert process.stdout.readline()
-            process.kill()
-    time.sleep(0.5)
-    told = [one["sequence"] for one in plant.of("verdict")]
-    assert told == list(range(1, len(told) + 1))
-    assert len(told) > 200
+def test_signal_that_never_left_is_published(broker, listener):
+    """A signal tried while the broker was away goes out when it is back, once."""
+    sink = opened(broker)
+    sink.send(a_signal(1))
+    listener.wait(lambda: verdicts(listener) == [1])
+    broker.stop()
+    with pytest.raises(SinkLostError):
+        sink.send(a_signal(2))
+    broker.start()
+    listener.ready = False
+    listener.wait(lambda: listener.ready)
+    sink.open()
+    sink.send(a_signal(2))
+    listener.wait(lambda: 2 in verdicts(listener))
+    fresh = [m for m in listener.messages if m.topic == VERDICT and not m.retain]
+    assert [Signal.from_json(message.payload).sequence for message in fresh] == [1, 2]
+    sink.close()
+
+
+def test_killed_line_is_reported_lost(broker, listener):
+    """After kill -9 the broker itself says that the line is lost, also to who comes later."""
+    process = start_sender(broker.address(), 3)
+    assert process.stdout.readline() == "connected\n"
+    assert process.stdout.readline() == "done\n"
+    process.kill()
+    process.communicate()
+    listener.wait(lambda: states(listener) == ["running", "lost"])
+    late = Listener(broker.port, STATE)
+    late.wait(lambda: states(late) == ["lost"])
+    late.close()
+
+
+def test_closed_line_is_reported_stopped(broker, listener):
+    """A clean end is no loss; closing twice says it once."""
+    sink = opened(broker)
+    sink.report(a_state())
+    sink.close()
+    sink.close()
+    opened(broker).close()
+    listener.wait(lambda: len(states(listener)) >= 2)
+    time.sleep(0.2)
+    assert states(listener) == ["running", "stopped"]
+
+
+def test_connection_given_up_is_reported_lost(broker, listener):
+    """A broker that answers too late tells the line that it is lost, until the state comes anew."""
+    sink = opened(broker, "?timeout=0.3")
+    sink.report(a_state())
+    broker.freeze()
+    with pytest.raises(SinkLostError):
+        sink.send(a_signal(1))
+    broker.thaw()
+    sink.open()
+    sink.report(a_state(sequence=1))
+    listener.wait(lambda: len(states(listener)) == 3)
+    assert states(listener) == ["running", "lost", "running"]
+    sink.close()
+
+
+def test_acknowledgements_are_read(broker, listener, caplog):
+    """Each is given out once, with the time it came; nonsense and old retained ones are left out."""
+    listener.publish(ACK, b'{"sequence": 99}', retain=True)
+    sink = opened(broker, "?ack=1")
+    assert sink.acknowledges
+    sink.send(a_signal(1))
+    before = time.monotonic()
+    for payload in (b"", b"nonsense \xff", b"[1]", b'{"sequence": "1"}', b'{"sequence": true}', b'{"sequence": 1}'):
+        listener.publish(ACK, payload)
+    found = []
+    listener.wait(lambda: found.extend(sink.acknowledgements()) or found)
+    assert [acknowledgement.sequence for acknowledgement in found] == [1]
+    assert before <= found[0].at <= time.monotonic()
+    assert sink.acknowledgements() == []
+    assert sum("no acknowledgement" in record.getMessage() for record in caplog.records) == 5
+    sink.close()
+
+
+def test_second_process_of_a_line_ends_the_first(broker):
+    """Two that send for one line do not both go on: the older one's connection is over."""
+    first = opened(broker)
+    second = opened(broker)
+    with pytest.raises(SinkLostError, match="no other process"):
+        first.send(a_signal(1))
+    second.send(a_signal(1))
+    second.close()
+    first.close()
+
+
+def test_foreign_words_on_the_topic_are_no_signal(broker, listener, caplog):
+    """What somebody else left retained there counts as none, and says so in the log."""
+    listener.publish(VERDICT, b"hello", retain=True)
+    sink = opened(broker)
+    assert sink.last_sequence() is None
+    assert "retains no signal" in caplog.text
+    sink.close()
+
+
+def test_no_thread_is_left(broker):
+    """Opening again and again leaves neither threads nor connections behind."""
+    before = threading.active_count()
+    sink = opened(broker)
+    for _ in range(5):
+        sink.open()
+    sink.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_senders_killed_at_random_tell_each_part_once(broker, listener):
+    """Killed 20 times at random moments and started again, a listener was told each part once, in order."""
+    chance = random.Random(5)  # noqa: S311 - a reproducible test, no secret
+    reached = []
+    for _ in range(KILLS):
+        process = start_sender(broker.address(), 1_000_000)
+        assert process.stdout.readline() == "connected\n"
+        time.sleep(chance.uniform(0.0, 0.15))
+        process.kill()
+        process.communicate()
+        reached.append(len(verdicts(listener)))
+    sink = opened(broker)
+    last = sink.last_sequence() + 5
+    sink.close()
+    process = start_sender(broker.address(), last)
+    process.communicate(input="", timeout=60)
+    listener.wait(lambda: last in verdicts(listener))
+    assert verdicts(listener) == list(range(1, last + 1))
+    assert len(set(reached)) > KILLS / 2, "killed too early to show anything"
+    assert states(listener).count(LineState.LOST) >= KILLS

@@ -39,18 +39,18 @@ def board(seed, *, blob=None):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    """A manifest of 16 pairs, every second with a blob named `spot`, one whose defect nobody marked, one unreadable."""
+    """16 pairs of five lots, every second with a blob named `spot`; one whose defect nobody marked, one unreadable."""
     folder = tmp_path_factory.mktemp("pairs")
-    rows = ["frame,golden,label,part_id,boxes"]
+    rows = ["frame,golden,label,part_id,boxes,group"]
     for number in range(16):
         x, y = 20 + 5 * (number % 8), 50 + 3 * (number % 5)
         spot = number % 2 == 1
         Image.fromarray(board(number, blob=(x, y) if spot else None)).save(folder / f"{number}.png")
         Image.fromarray(board(100 + number)).save(folder / f"{number}_golden.png")
         said = f'spot,P{number},"{x} {y} {x + 20} {y + 20} spot"' if spot else f"good,P{number},"
-        rows.append(f"{number}.png,{number}_golden.png,{said}")
-    rows.append("1.png,1_golden.png,spot,unmarked,")
-    rows.append("missing.png,1_golden.png,good,missing,")
+        rows.append(f"{number}.png,{number}_golden.png,{said},lot {number % 5}")
+    rows.append("1.png,1_golden.png,spot,unmarked,,")
+    rows.append("missing.png,1_golden.png,good,missing,,")
     manifest = folder / "pairs.csv"
     manifest.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return manifest
@@ -119,6 +119,27 @@ def test_training_is_in_mlflow(home):
     names = {file.path for file in client.list_artifacts(runs[0].info.run_id)}
     assert any(name.startswith("training-") for name in names)
     assert any(name.startswith("pairs-") for name in names)
+
+
+@pytest.mark.slow
+def test_training_holds_out_a_whole_lot(home):
+    """Its name is in the run, so that the figures can be read for what they are."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("goldentwin/plate/default")
+    held_out = client.search_runs([experiment.experiment_id])[0].data.params["held_out_groups"]
+    assert held_out in {f"lot {number}" for number in range(1, 5)}  # lot 0 is larger
+
+
+@pytest.mark.slow
+def test_the_network_of_a_training_is_registered(home):
+    """Trained by command, it is the champion among the networks of this product's pairs."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
+    champion = client.get_model_version_by_alias("goldentwin.plate.default.pairs", "champion")
+    assert champion.tags["encoder"] == read_twin(Workspace.locate(home), "plate", "default").digest
 
 
 def test_unusable_pairs_are_named(pairs):
@@ -239,8 +260,7 @@ def test_a_training_is_on_record(product):
         assert audit.verify() is None
         enrolled, trained = audit.rows()
     assert (enrolled.action, trained.action, trained.who) == ("enrol", "train", "anna")
-    assert trained.facts["twin"] == done.twin.digest
-    assert trained.facts["data"] == done.twin.trained_on
+    assert (trained.facts["twin"], trained.facts["data"]) == (done.twin.digest, done.twin.trained_on)
     assert trained.facts["reference_set"] == enrolled.facts["reference_set"]
     assert trained.facts["before"] is None
 

@@ -27,8 +27,9 @@ def batch(
     product: options.Product,
     *,
     frames: Annotated[
-        Path, typer.Option("--frames", metavar="DIR", help="The folder of frames; its sub-folders belong to it.")
-    ],
+        Path | None, typer.Option("--frames", metavar="DIR", help="The folder of frames; its sub-folders belong to it.")
+    ] = None,
+    pairs: options.Pairs = None,
     view: options.View = "default",
     engine: options.Engine = "auto",
     chunk_size: Annotated[
@@ -40,15 +41,24 @@ def batch(
 ) -> None:
     """Judge a folder of frames with the nightly flow, record every verdict, and say what was found.
 
-    Frames that were judged on the same grounds are not judged again: a batch that was interrupted goes on where it
-    stopped. The exit code is 0 whatever the verdicts are.
+    With --pairs the frames of a manifest are judged instead, each against its own golden, as `inspect --pairs` does,
+    and without Prefect. Frames that were judged on the same grounds are not judged again: a batch that was interrupted
+    goes on where it stopped. The exit code is 0 whatever the verdicts are.
     """
     workspace = options.workspace_of(context, home, references)
-    summary = judge_night(workspace, product, frames, view=view, engine=engine, chunk_size=chunk_size, quiet=as_json)
+    if frames is not None and pairs is None:
+        summary = judge_night(
+            workspace, product, frames, view=view, engine=engine, chunk_size=chunk_size, quiet=as_json
+        )
+    elif pairs is not None and frames is None:
+        summary = _judge_pairs(workspace, product, pairs, view=view, engine=engine, quiet=as_json)
+    else:
+        message = "give --frames or --pairs"
+        raise typer.BadParameter(message)
     if as_json:
         terminal.print_json(summary_json(summary))
     else:
-        print_summary(workspace, summary)
+        print_summary(workspace, summary, pairs=pairs is not None)
 
 
 def judge_night(
@@ -61,6 +71,15 @@ def judge_night(
     night = Night(workspace=workspace, product=product, frames=frames, view=view, chunk_size=chunk_size, engine=engine)
     with terminal.progress("judging", f"portions of {chunk_size}", quiet=quiet) as watcher:
         return run_nightly(night, watcher)
+
+
+def _judge_pairs(
+    workspace: Workspace, product: str, manifest: Path, *, view: str, engine: str, quiet: bool
+) -> BatchSummary:
+    from pipeline.pair_batch import judge_pair_batch  # noqa: PLC0415 - torch takes seconds to import
+
+    with terminal.progress("judging", "pairs", quiet=quiet) as watcher:
+        return judge_pair_batch(workspace, product, view, manifest=manifest, engine=engine, watcher=watcher)
 
 
 def summary_json(summary: BatchSummary) -> dict[str, Any]:
@@ -85,8 +104,8 @@ def summary_json(summary: BatchSummary) -> dict[str, Any]:
     }
 
 
-def print_summary(workspace: Workspace, summary: BatchSummary) -> None:
-    """A batch for people: counts, the worst parts, and where to look further."""
+def print_summary(workspace: Workspace, summary: BatchSummary, *, pairs: bool = False) -> None:
+    """A batch for people, of frames or of `pairs`: counts, the worst parts, and where to look further."""
     _print_counts(summary)
     if summary.flagged:
         terminal.say()
@@ -99,7 +118,8 @@ def print_summary(workspace: Workspace, summary: BatchSummary) -> None:
     terminal.suggest("goldentwin ui", "look at it in MLflow and Prefect")
     if summary.provisional:
         named = f"{summary.product} --view {summary.view}"
-        terminal.suggest(f"goldentwin calibrate {named} --labelled DIR", "verdicts that are not provisional")
+        mend = f"goldentwin train {named} --pairs CSV" if pairs else f"goldentwin calibrate {named} --labelled DIR"
+        terminal.suggest(mend, "verdicts that are not provisional")
 
 
 def print_queues(summary: BatchSummary) -> None:

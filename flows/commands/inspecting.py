@@ -110,8 +110,7 @@ def _inspect_pairs(  # noqa: PLR0917 - what the command was given
 ) -> None:
     from inspection.gallery import ShownGolden  # noqa: PLC0415 - torch takes seconds to import
     from pipeline.pair_inspecting import PAIRS, inspect_pairs, open_pair_judge  # noqa: PLC0415 - torch takes seconds
-    from pipeline.pairs import read_pairs  # noqa: PLC0415 - goes with it
-    from pipeline.reading import FrameFile, read_frame  # noqa: PLC0415 - goes with it
+    from pipeline.pairs import read_golden, read_pairs  # noqa: PLC0415 - goes with it
 
     pairs = read_pairs(manifest)
     judge = open_pair_judge(workspace, product, view, engine=engine)
@@ -119,10 +118,9 @@ def _inspect_pairs(  # noqa: PLR0917 - what the command was given
     keep = evidence is not None
     for one in inspect_pairs(judge, pairs, product=product or PAIRS, view=view, keep_images=keep):
         if evidence is not None:
-            path = one.pair.golden
-            golden = read_frame(FrameFile(frame=path.name, path=path, part_id=path.stem)).image
+            golden = read_golden(one.pair).image
             if golden is not None:
-                _write_picture(evidence, ShownGolden(name=path.name, picture=golden), one.verdict)
+                _write_picture(evidence, ShownGolden(name=one.pair.golden.name, picture=golden), one.verdict)
         page.show(one.verdict)
     page.end(evidence)
 

@@ -158,6 +158,7 @@ def _trained_json(done: Trained) -> dict[str, Any]:
         "epochs": len(done.epochs),
         "learned_from": done.learned_from,
         "validated": done.validated,
+        "held_out_groups": list(done.held_out_groups),
         "unusable": [{"frame": one.frame, "reason": one.reason} for one in done.unusable],
         "folder": str(done.folder),
         "picture": str(done.picture),
@@ -176,10 +177,11 @@ def _print_trained(done: Trained) -> None:
             f"F-score {figures['f_score']:.3f} on {figures['n']} defects (precision {figures['precision']:.3f}, "
             f"recall {figures['recall']:.3f})"
         )
+    of_groups = f" (all of {', '.join(done.held_out_groups)})" if done.held_out_groups else ""
     terminal.facts(
         {
             "network": f"{done.twin.digest}, after {len(done.epochs)} epochs in {done.seconds:.0f} s",
-            "pairs": f"{done.learned_from} to learn from, {done.validated} held out",
+            "pairs": f"{done.learned_from} to learn from, {done.validated} held out{of_groups}",
             "held-out pairs": quality,
             "threshold": f"{done.twin.threshold:.2f}",
             "types": ", ".join(done.twin.twin.design.types) or "none named",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -165,7 +166,7 @@ class PairInspector(PairJudge):
         super().__init__(trained.threshold, types=trained.twin.design.types)
         self.trained = trained
         self._engine = PairEngine(trained, cache=cache, engine=engine)
-        self._digest = trained.digest
+        self._grounds = pair_provenance(trained)
 
     @property
     def engine(self) -> str:
@@ -173,13 +174,8 @@ class PairInspector(PairJudge):
         return self._engine.name
 
     def provenance(self, golden_sha256: str) -> Provenance:
-        """The network, the golden by its bytes, the working size, and the network with its threshold."""
-        return Provenance(
-            encoder=self._digest,
-            reference_set=golden_sha256[:DIGEST_LENGTH],
-            recipe=digest_of({"side": self.trained.side}),
-            calibration=digest_of([self._digest, self.trained.threshold, self.trained.support]),
-        )
+        """What `pair_provenance` says of this network, and the golden by its bytes."""
+        return replace(self._grounds, reference_set=golden_sha256[:DIGEST_LENGTH])
 
     def _side(self, shape: tuple[int, ...]) -> int:
         del shape
@@ -236,6 +232,17 @@ class UntrainedPairInspector(PairJudge):
             if len(self._open) > _GOLDENS_OPEN:
                 del self._open[next(iter(self._open))]
         return comparison
+
+
+def pair_provenance(trained: TrainedTwin) -> Provenance:
+    """What verdicts of a trained network rest on but for the golden: itself, its size, itself with its threshold."""
+    digest = trained.digest
+    return Provenance(
+        encoder=digest,
+        reference_set="",
+        recipe=digest_of({"side": trained.side}),
+        calibration=digest_of([digest, trained.threshold, trained.support]),
+    )
 
 
 def own_side(shape: tuple[int, ...]) -> int:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pipeline.cameras.addresses import open_camera
 from pipeline.line.line import Line
@@ -73,7 +74,7 @@ def opened_line(request: LineRequest, *, also: Sequence[Sink] = ()) -> Iterator[
     """
     settings = request.settings
     camera = open_camera(request.source, seen=_seen(request))
-    addresses = request.signals or (f"file:{settings.folder / 'signals.jsonl'}",)
+    addresses = request.signals or (f"file:{quote(str(settings.folder / 'signals.jsonl'))}",)
     sinks = [*(open_sink(address, line=settings.line) for address in addresses), *also]
     if len({sink.name for sink in sinks}) < len(sinks):
         message = "two signals go to the same address; name each once"

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from pipeline.parts.codes import LONGEST
-from pipeline.signals.address import SignalAddressError, parse_address
+from pipeline.signals.address import CREDENTIALS, SignalAddressError, parse
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-OPTIONS: Final = frozenset({"window"})
+OPTIONS: Final = frozenset({"window", "ca"}) | CREDENTIALS
 _WINDOW_SECONDS: Final = 1.0
 _MOST: Final = 256
 _LONGEST_TOPIC: Final = 65535  # bytes, by the standard
@@ -45,28 +45,32 @@ class MqttPartIds:
     away is connected to again; frames meanwhile have no id from here. To be used in a `with` block.
 
     Args:
-        address: `mqtt://[user:password@]host[:1883]/topic[?window=1.0]`, or `mqtts://`.
+        address: `mqtt://[user:password@]host[:1883]/topic[?window=1.0]`, or `mqtts://`; in the topic, `%23` is #.
 
     Raises:
         SignalAddressError: the address can't be understood, or its topic or window can't be used.
     """
 
     def __init__(self, address: str) -> None:
-        found = parse_address(address, known=OPTIONS)
-        if found.scheme not in _PORTS or not found.path:
-            message = f"part ids come from `code` or mqtt://HOST/TOPIC, not from {found.name}"
+        found, topic = parse(address), ""
+        if found.scheme in _PORTS:
+            found.require_known(OPTIONS)
+            topic = unquote(found.path).strip("/")
+        if not topic:
+            message = f"part ids come from `code` or mqtt://HOST/TOPIC, not from {found.place}"
             raise SignalAddressError(message)
-        self._window = _window(found.options)
-        self.name = found.name
-        self._topic = _topic(found.path)
+        self._window = found.number("window", _WINDOW_SECONDS, least=0.01, most=600)
+        self.name = f"{found.place}/{topic}"
+        self._topic = _usable(topic)
         self._lock = threading.Lock()
         self._announced: deque[_Announced] = deque(maxlen=_MOST)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.reconnect_delay_set(1, 5)
-        if found.user:
-            self._client.username_pw_set(found.user, found.password or None)
+        user, password = found.credentials()
+        if user:
+            self._client.username_pw_set(user, password)
         if found.scheme == "mqtts":
-            self._client.tls_set()
+            self._client.tls_set_context(found.trusted())
         self._client.on_connect = lambda client, *_: client.subscribe(self._topic, 1)
         self._client.on_message = self._hear
         self._client.connect_async(found.host, found.port or _PORTS[found.scheme])
@@ -120,31 +124,15 @@ def _part_id(value: object) -> str:
     return "".join(letter for letter in str(value) if letter.isprintable()).strip()[:LONGEST]
 
 
-def _window(options: dict[str, str]) -> float:
-    """The option `window`, in seconds.
-
-    Raises:
-        SignalAddressError: it is no positive number.
-    """
-    try:
-        seconds = float(options.get("window", _WINDOW_SECONDS))
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        message = "the option window of part ids is a number of seconds above 0"
-        raise SignalAddressError(message)
-    return seconds
-
-
-def _topic(path: str) -> str:
+def _usable(topic: str) -> str:
     """The topic to listen to.
 
     Raises:
         SignalAddressError: MQTT has no such topic filter.
     """
-    levels = path.split("/")
+    levels = topic.split("/")
     wrong = "#" in levels[:-1] or any(len(level) > 1 and {"#", "+"} & set(level) for level in levels)
-    if wrong or len(path.encode()) > _LONGEST_TOPIC:
+    if wrong or not topic.isprintable() or len(topic.encode()) > _LONGEST_TOPIC:
         message = "part ids need an MQTT topic; + and # stand alone between slashes, # only at the end"
         raise SignalAddressError(message)
-    return path
+    return topic

@@ -128,6 +128,12 @@ class VerdictRecords:
             rows = [row for query in queries for row in connection.execute(query)]
         return {(original_name(frame), sha256) for frame, sha256 in rows}
 
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Those of the rows' keys (see `pipeline.records.schema.row_key`) that are recorded already."""
+        queries = [select(verdicts.c.key).where(verdicts.c.key.in_(portion)) for portion in _portions(sorted(keys))]
+        with self._database.reading() as connection:
+            return {key for query in queries for key in connection.scalars(query)}
+
     def rows(  # noqa: PLR0913 - each filter is one keyword
         self,
         *,

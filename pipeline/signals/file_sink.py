@@ -1,182 +1,216 @@
-"""Signals as lines of a file, for a PLC gateway that reads it, and as a log: the default that needs no receiver."""
+"""Signals into a file: one JSON line each, on a disk that stays bounded."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import logging
 import os
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from inspection.durable import write_text
+from pipeline.signals.address import checked_name
+from pipeline.signals.farewell import farewell
 from pipeline.signals.sink import SinkLostError
+from pipeline.signals.told import told_values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from pipeline.signals.message import Signal, StateReport
     from pipeline.signals.sink import Acknowledgement
 
-LARGEST_BYTES: Final = 20_000_000
-KEPT_FILES: Final = 5
-_TAIL_BYTES: Final = 65_536
-
 logger = logging.getLogger(__name__)
+
+DEFAULT_BYTES = 16_000_000
+DEFAULT_FILES = 8
+_BLOCK = 65536
 
 
 class FileSink:
-    """Appends a line of JSON per signal, and keeps the line's state in `<file>.state.json` beside it.
+    """Appends signals to `path`, whole lines only; the state stands in `<name>.state.json` beside it.
 
-    A file of 20 MB is put aside as `<file>.1`, and so on; five are kept. A last line that was cut off by a full disk is
-    taken away before the next.
-
-    Args:
-        path: the file; its folder is made.
+    At `limit` bytes the file becomes `<name>.1`, that one `<name>.2` and so on; `files` are kept in all. A state
+    whose stamp is older than a few heartbeats says that nobody reports any more.
     """
 
     acknowledges = False
 
-    def __init__(self, path: Path) -> None:
-        self.name = f"file:{path}"
-        self._path = path
-        self._state_path = path.with_name(f"{path.name}.state.json")
+    def __init__(self, path: Path, *, line: str, limit: int = DEFAULT_BYTES, files: int = DEFAULT_FILES) -> None:
+        self.path = path
+        self.line = checked_name(line, "the name of a line")
+        self.limit = limit
+        self.files = files
+        self.state_path = path.with_name(f"{path.stem}.state.json")
         self._file: int | None = None
+        self._reported: StateReport | None = None
+
+    @property
+    def name(self) -> str:
+        """`file:` and the path."""
+        return f"file:{self.path}"
 
     def open(self) -> None:
-        """Open the file, and mend its end.
+        """Open the file, cut off what was left torn, and make its folder.
 
         Raises:
-            SinkLostError: the file can't be written.
+            SinkLostError: the file can't be opened or mended, or holds something else, or another line's signals.
         """
-        self.close()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._cut_torn_line(self._file)
-        except OSError as error:
-            raise self._lost(error) from error
+        self._drop()
+        with self._as_lost("can't be opened; mend the path, its rights or the disk"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for abandoned in self.path.parent.glob(f".{self.state_path.name}.*"):
+                abandoned.unlink(missing_ok=True)
+            self._require_ours()
+            self._file = _open_to_append(self.path)
+            _mend(self.path, self._file)
 
     def last_sequence(self) -> int | None:
-        """The sequence in the last line, of this file or the one put aside before it.
+        """The newest line's, also where the file was just rotated away.
 
         Raises:
             SinkLostError: the file can't be read.
         """
-        for path in (self._path, self._aside(1)):
-            try:
-                lines = _tail(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise self._lost(error) from error
-            for line in reversed(lines):
-                try:
-                    return int(json.loads(line)["sequence"])
-                except (ValueError, KeyError, TypeError):
-                    logger.warning("%s has a line that is no signal", path)
+        with self._as_lost("can't be read; mend the path, its rights or the disk"):
+            for path in (self.path, *self._older()):
+                if path.exists() and (found := _newest(path)) is not None:
+                    return int(found["sequence"])
         return None
 
     def send(self, signal: Signal) -> None:
-        """Append a line.
+        """Append one line; when the disk is full nothing of it stays.
 
         Raises:
-            SinkLostError: the disk is full, or the file can't be written.
+            SinkLostError: the file is not open, or can't be written.
         """
-        line = (signal.to_json() + "\n").encode()
-        try:
-            if self._file is None:
-                self.open()
-            file = self._file
-            if file is None:
-                raise OSError(None, "it is not open")  # noqa: TRY301 - said like all that ails the file
-            size = os.fstat(file).st_size
-            written = os.write(file, line)
-            if written < len(line):
-                os.ftruncate(file, size)
-                raise OSError(None, "the disk is full")  # noqa: TRY301 - the same
-            if size + written >= LARGEST_BYTES:
-                self._put_aside()
-        except OSError as error:
-            raise self._lost(error) from error
+        line = f"{signal.to_json()}\n".encode()
+        with self._as_lost("can't be written; make room on the disk or mend the path"):
+            _append(*self._place_for(line), line)
 
     def report(self, state: StateReport) -> None:
-        """Replace the state's file.
+        """Replace the state in one step.
 
         Raises:
             SinkLostError: it can't be written.
         """
+        with self._as_lost("has a state that can't be written; make room on the disk or mend the path"):
+            write_text(self.state_path, f"{state.to_json()}\n")
+        self._reported = state
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        """None: a file confirms nothing."""
+        return ()
+
+    def close(self) -> None:
+        """Say that nothing more comes, and close the file."""
+        last = farewell(self._reported)
+        if last is not None:
+            try:
+                self.report(last)
+            except SinkLostError as error:
+                logger.warning("%s", error)
+        self._reported = None
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._file is not None:
+            descriptor, self._file = self._file, None
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _as_lost(self, what: str) -> Iterator[None]:
+        """Any error of the disk means that the file is lost until it is opened again."""
         try:
-            write_text(self._state_path, state.to_json() + "\n")
+            yield
         except OSError as error:
-            raise self._lost(error) from error
+            self._drop()
+            problem, _, remedy = what.partition("; ")
+            message = f"{self.path} {problem} ({error.strerror or type(error).__name__}); {remedy}"
+            raise SinkLostError(message) from error
 
-    def acknowledgements(self) -> Sequence[Acknowledgement]:
-        """None: nobody answers in a file."""
-        return ()
+    def _place_for(self, line: bytes) -> tuple[int, int]:
+        """The open file that `line` is to go to, with its size: a new one if this one is full or was moved away."""
+        if self._file is None:
+            message = f"{self.path} is not open; open it first"
+            raise SinkLostError(message)
+        ours = os.fstat(self._file)
+        if not self.path.exists() or not os.path.samestat(ours, self.path.stat()):
+            self._file = self._reopened()
+        elif ours.st_size and ours.st_size + len(line) > self.limit:
+            self._rotate()
+            self._file = self._reopened()
+        return self._file, os.fstat(self._file).st_size
 
-    def close(self) -> None:
-        """Close the file."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+    def _older(self) -> list[Path]:
+        return [self.path.with_name(f"{self.path.name}.{number}") for number in range(1, self.files)]
 
-    def _cut_torn_line(self, file: int) -> None:
-        size = os.fstat(file).st_size
-        start = max(0, size - _TAIL_BYTES)
-        tail = os.pread(file, size - start, start)
-        whole = tail.rfind(b"\n") + 1
-        if whole < len(tail):
-            os.ftruncate(file, start + whole)
+    def _rotate(self) -> None:
+        """Push the files on by one, the oldest out; killed between two, it leaves a gap that the next one closes."""
+        chain = [self.path, *self._older()]
+        gap = next((i for i, path in enumerate(chain) if not path.exists()), len(chain) - 1)
+        for i in range(gap, 0, -1):
+            chain[i - 1].replace(chain[i])
 
-    def _put_aside(self) -> None:
-        """Move all kept files up by one; the oldest goes."""
-        self.close()
-        for number in range(KEPT_FILES - 1, 0, -1):
-            younger = self._path if number == 1 else self._aside(number - 1)
-            if younger.exists():
-                younger.replace(self._aside(number))
+    def _reopened(self) -> int:
+        self._drop()
+        return _open_to_append(self.path)
 
-    def _aside(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
-
-    def _lost(self, error: OSError) -> SinkLostError:
-        self.close()
-        return SinkLostError(f"{self._path} can't be written: {error.strerror or error}; free space or mend its folder")
-
-
-class LogSink:
-    """Signals as log lines: PASS as information, all else as warnings."""
-
-    name = "log:"
-    acknowledges = False
-
-    def open(self) -> None:
-        """Always there."""
-
-    def last_sequence(self) -> int | None:
-        """A log can't be asked."""
-        return None
-
-    def send(self, signal: Signal) -> None:
-        """Log it."""
-        level = logging.INFO if signal.verdict == "PASS" else logging.WARNING
-        logger.log(level, "%s %d %s: %s", signal.line, signal.sequence, signal.part_id, signal.reason or signal.verdict)
-
-    def report(self, state: StateReport) -> None:
-        """States are events, and logged as such."""
-
-    def acknowledgements(self) -> Sequence[Acknowledgement]:
-        """None."""
-        return ()
-
-    def close(self) -> None:
-        """Nothing to close."""
+    def _require_ours(self) -> None:
+        """Refuse to mend, and so to cut, a file that holds anything but this line's signals."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            start = file.read(_BLOCK)
+        first, whole, _ = start.partition(b"\n")
+        key = b'{"line": '
+        text = first.lstrip(b"\0")
+        if text and not (text.startswith(key) if len(text) >= len(key) else key.startswith(text)):
+            message = f"{self.path} holds something other than signals; name another file"
+            raise SinkLostError(message)
+        found = told_values(first) if whole else None
+        if found is not None and found["line"] != self.line:
+            message = f"{self.path} holds the signals of line {found['line']}; give each line a file of its own"
+            raise SinkLostError(message)
 
 
-def _tail(path: Path) -> list[bytes]:
-    """The whole lines at the end of a file."""
+def _open_to_append(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _append(descriptor: int, size: int, line: bytes) -> None:
+    """Append all of `line` or nothing: what a full disk took in is cut off again."""
+    if os.write(descriptor, line) != len(line):
+        os.ftruncate(descriptor, size)
+        raise OSError(errno.ENOSPC, "no room for a whole line")
+
+
+def _mend(path: Path, descriptor: int) -> None:
+    """Cut off everything behind the newest whole signal."""
+    size = os.fstat(descriptor).st_size
+    kept = next((end for end, line in _lines_backwards(path) if told_values(line) is not None), 0)
+    if kept < size:
+        logger.warning("%s ended in %d torn bytes; they were cut off", path, size - kept)
+        os.ftruncate(descriptor, kept)
+
+
+def _newest(path: Path) -> dict[str, Any] | None:
+    return next((found for _, line in _lines_backwards(path) if (found := told_values(line)) is not None), None)
+
+
+def _lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The file's whole lines, last one first, each with the offset behind its line end; a torn end is left out."""
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        data = file.read()
-    return data[: data.rfind(b"\n") + 1].splitlines()
+        start = file.seek(0, os.SEEK_END)
+        rest = b""
+        while start:
+            step = min(_BLOCK, start)
+            start = file.seek(start - step)
+            rest = file.read(step) + rest
+            while (end := rest.rfind(b"\n")) >= 0:
+                before = rest.rfind(b"\n", 0, end)
+                if before < 0 and start:
+                    break
+                yield start + end + 1, rest[before + 1 : end]
+                rest = rest[: before + 1]

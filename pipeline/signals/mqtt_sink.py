@@ -1,206 +1,223 @@
-"""Signals to an MQTT broker: QoS 1, retained, with a last will, and the line's acknowledgements back."""
+"""Signals to an MQTT broker: each verdict once, the state as heartbeat and last will."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
 import time
-import uuid
 from collections import deque
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 
-from pipeline.signals.address import SignalAddressError, parse_address
-from pipeline.signals.message import LineState, Signal, StateReport
+from pipeline.signals.address import CREDENTIALS, Address, SignalAddressError, checked_name
+from pipeline.signals.farewell import farewell, utc_now
+from pipeline.signals.message import LineState, StateReport
+from pipeline.signals.mqtt_link import BrokerLink, BrokerSettings
 from pipeline.signals.sink import Acknowledgement, SinkLostError
+from pipeline.signals.told import is_sequence, told_values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
-OPTIONS: Final = frozenset({"ack", "ca", "keepalive"})
-_SECONDS: Final = 5.0  # for connecting and for each answer of the broker
-_KEEPALIVE: Final = 5  # seconds after which the broker takes a silent line for lost (times 1.5)
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-_FORBIDDEN: Final = frozenset("+#\0")
-_MOST_HEARD: Final = 10_000
+    from paho.mqtt.client import MQTTMessage
+
+    from pipeline.signals.message import Signal
 
 logger = logging.getLogger(__name__)
 
+OPTIONS = CREDENTIALS | {"ca", "ack", "timeout", "keepalive", "client_id", "version"}
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+_MOST_ACKNOWLEDGEMENTS = 10_000
+_RETAINED_SECONDS = 1.0
+_SHOWN = 80
+
 
 class MqttSink:
-    """Publishes `PREFIX/LINE/verdict` and `PREFIX/LINE/state`, both retained with QoS 1; hears `PREFIX/LINE/ack`.
+    """Publishes `PREFIX/LINE/verdict` and `PREFIX/LINE/state`, both retained; reads `PREFIX/LINE/ack`.
 
-    The retained verdict is what the broker has of this line, also after a restart of either side; the last will sets
-    the state to `lost` when this process dies. Each connection is a clean session of its own, so that nothing is sent
-    again behind our back: what the broker has is asked for first.
-
-    Args:
-        address: `mqtt://[user:password@]host[:1883]/prefix[?ack=1]`, or `mqtts://` with `?ca=FILE`.
-        line: the line's name.
-
-    Raises:
-        SignalAddressError: the address can't be understood.
+    Whether a signal came through when the connection broke, the retained verdict tells: the same signal sent again
+    after that is published only if the broker does not hold it.
     """
 
-    def __init__(self, address: str, *, line: str) -> None:
-        found = parse_address(address, known=OPTIONS)
-        prefix = found.path or "goldentwin"
-        if _FORBIDDEN & set(prefix + line) or "/" in line:
-            message = f"an MQTT topic can't be made of {prefix!r} and {line!r}: no +, # and /; name them otherwise"
-            raise SignalAddressError(message)
-        self.name = found.name
-        self.acknowledges = found.flag("ack")
-        self._address, self._line = found, line
-        self._topic = f"{prefix}/{line}"
-        self._client: mqtt.Client | None = None
-        self._connected = threading.Event()
-        self._refusal = ""
-        self._echoed = threading.Event()
-        self._echo = ""
-        self._retained: int | None = None
-        self._heard: deque[Acknowledgement] = deque(maxlen=_MOST_HEARD)
+    def __init__(self, settings: BrokerSettings, *, prefix: str, line: str, acknowledges: bool = False) -> None:
+        self.settings = settings
+        self.line = checked_name(line, "the name of a line")
+        base = "/".join([*(checked_name(level, "a level of a topic") for level in prefix.split("/")), self.line])
+        self.verdict_topic, self.state_topic, self.ack_topic = (f"{base}/{x}" for x in ("verdict", "state", "ack"))
+        self.acknowledges = acknowledges
+        self._link: BrokerLink | None = None
+        self._confirmed: deque[Acknowledgement] = deque(maxlen=_MOST_ACKNOWLEDGEMENTS)
+        self._retained: bytes | None = None
+        self._retained_came = threading.Event()
+        self._doubtful: Signal | None = None
+        self._held: dict[str, Any] | None = None
+        self._told = 0
+        self._reported: StateReport | None = None
+
+    @property
+    def name(self) -> str:
+        """The broker's address and the prefix."""
+        return self.settings.name
 
     def open(self) -> None:
-        """Connect, and learn what the broker has.
+        """Connect anew, and ask whether the signal that was under way when the last connection broke came through.
 
         Raises:
-            SinkLostError: no broker answers, or it refuses us.
+            SinkLostError: the broker does not answer or refuses us.
         """
-        self.close()
-        client = self._make_client()
-        self._connected.clear()
-        self._refusal, self._retained = "", None
-        try:
-            client.connect(self._address.host, self._address.port or _PORTS[self._address.scheme], self._keepalive())
-        except (OSError, ValueError) as error:
-            self._give_up(f"does not answer ({error}); start the broker, or mend its address", error)
-        self._client = client
-        client.loop_start()
-        if not self._connected.wait(_SECONDS) or self._refusal:
-            why = self._refusal or "no answer"
-            self._give_up(f"refuses the connection ({why}); see user, password and TLS of its address")
-        self._learn()
+        self._drop()
+        will = StateReport(
+            line=self.line, state=LineState.LOST, sequence=self._told, at=utc_now(), detail="connection lost"
+        )
+        self._link = BrokerLink(self.settings, receive=self._receive)
+        with self._connected() as link:
+            link.connect(will_topic=self.state_topic, will=will.to_json())
+            if self.acknowledges:
+                link.subscribe(self.ack_topic)
+            if self._doubtful is not None:
+                self._held = self._read_retained(link)
+                self._doubtful = None
 
     def last_sequence(self) -> int | None:
-        """The sequence of the retained verdict, as it was when the connection was made."""
-        return self._retained
-
-    def send(self, signal: Signal) -> None:
-        """Publish a verdict and wait for the broker's PUBACK.
-
-        Raises:
-            SinkLostError: it did not come in time.
-        """
-        self._publish("verdict", signal.to_json())
-
-    def report(self, state: StateReport) -> None:
-        """Publish the state.
+        """The retained verdict's; None where the broker retains none.
 
         Raises:
             SinkLostError: the broker does not answer.
         """
-        self._publish("state", state.to_json())
+        with self._connected() as link:
+            held = self._read_retained(link)
+        return None if held is None else int(held["sequence"])
 
-    def acknowledgements(self) -> Sequence[Acknowledgement]:
-        """What the line confirmed since the last call."""
-        heard = []
-        with suppress(IndexError):
-            while True:
-                heard.append(self._heard.popleft())
-        return heard
+    def send(self, signal: Signal) -> None:
+        """Publish it, and return once the broker has it.
+
+        Raises:
+            SinkLostError: the broker does not say so in time.
+        """
+        held, self._held = self._held, None
+        if held is None or not _same(held, signal):
+            self._doubtful = signal
+            with self._connected() as link:
+                link.publish(self.verdict_topic, signal.to_json())
+            self._doubtful = None
+        self._told = signal.sequence
+
+    def report(self, state: StateReport) -> None:
+        """Publish it, and return once the broker has it.
+
+        Raises:
+            SinkLostError: the broker does not say so in time.
+        """
+        with self._connected() as link:
+            link.publish(self.state_topic, state.to_json())
+        self._reported = state
+
+    def acknowledgements(self) -> list[Acknowledgement]:
+        """What came on `PREFIX/LINE/ack` since."""
+        return [self._confirmed.popleft() for _ in range(len(self._confirmed))]
 
     def close(self) -> None:
-        """Disconnect in order; the last will is not sent then."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(Exception):
-                client.disconnect()
-            with suppress(Exception):
-                client.loop_stop()
-
-    def _make_client(self) -> mqtt.Client:
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"goldentwin-{self._line}-{uuid.uuid4().hex[:8]}",
-            clean_session=True,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = _SECONDS
-        if self._address.user:
-            client.username_pw_set(self._address.user, self._address.password or None)
-        if self._address.scheme == "mqtts":
+        """Publish that it stopped, and leave; if that fails, the broker publishes that the line is lost."""
+        last = farewell(self._reported)
+        if self._link is not None and last is not None:
             try:
-                client.tls_set(ca_certs=self._address.options.get("ca"))
-            except (OSError, ValueError) as error:
-                self._give_up(f"can't be reached by TLS ({error}); mend the option ca", error)
-        client.will_set(f"{self._topic}/state", self._will(), qos=1, retain=True)
-        client.on_connect = self._on_connect
-        client.on_message = self._on_message
-        return client
+                self.report(last)
+            except SinkLostError as error:
+                logger.warning("%s", error)
+        self._reported = None
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.close()
 
-    def _will(self) -> str:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        detail = "the inspection was cut off; no part may pass"
-        return StateReport(line=self._line, state=LineState.LOST, sequence=0, at=at, detail=detail).to_json()
+    def _drop(self) -> None:
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.drop()
 
-    def _learn(self) -> None:
-        """Wait for the retained verdict: what the broker has comes before the echo of a word of our own."""
-        client = self._client
-        if client is None:
-            return
-        self._echo, topic = uuid.uuid4().hex, f"{self._topic}/echo"
-        self._echoed.clear()
-        wanted = [(f"{self._topic}/verdict", 1), (topic, 1)]
-        client.subscribe([*wanted, (f"{self._topic}/ack", 1)] if self.acknowledges else wanted)
-        client.publish(topic, self._echo, qos=1)
-        answered = self._echoed.wait(_SECONDS)
-        client.unsubscribe([f"{self._topic}/verdict", topic])
-        if not answered:
-            self._give_up("does not let us read what we publish; allow this user to read the line's topics")
-
-    def _publish(self, what: str, text: str) -> None:
-        client = self._client
-        if client is None or not client.is_connected():
-            self._give_up("is gone; start the broker again")
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[BrokerLink]:
+        """The connection; when it fails it is dropped, so that nothing of it arrives later."""
+        if self._link is None:
+            message = f"{self.name} is not connected; open it first"
+            raise SinkLostError(message)
         try:
-            sent = client.publish(f"{self._topic}/{what}", text, qos=1, retain=True)
-            sent.wait_for_publish(_SECONDS)
-            done = sent.is_published()
-        except (RuntimeError, ValueError) as error:
-            self._give_up(f"is gone ({error}); start the broker again", error)
-        if not done:
-            self._give_up(f"did not confirm within {_SECONDS:.0f} s; see whether the broker is well")
+            yield self._link
+        except SinkLostError:
+            self._drop()
+            raise
 
-    def _keepalive(self) -> int:
-        return int(self._address.options.get("keepalive", _KEEPALIVE))
+    def _read_retained(self, link: BrokerLink) -> dict[str, Any] | None:
+        """The verdict that the broker retains: it comes right behind the answer to a subscription, or not at all."""
+        self._retained = None
+        self._retained_came.clear()
+        link.subscribe(self.verdict_topic)
+        self._retained_came.wait(_RETAINED_SECONDS)
+        link.unsubscribe(self.verdict_topic)
+        held = None if self._retained is None else told_values(self._retained)
+        if held is None and self._retained is not None:
+            logger.warning("%s retains no signal on %s; it is replaced by the next", self.name, self.verdict_topic)
+        return held
 
-    def _on_connect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._refusal = str(reason) if reason.is_failure else ""
-        self._connected.set()
+    def _receive(self, message: MQTTMessage) -> None:
+        """On the link's thread. A retained acknowledgement is an old one."""
+        if message.topic == self.verdict_topic and message.retain:
+            self._retained = bytes(message.payload)
+            self._retained_came.set()
+        elif message.topic == self.ack_topic and not message.retain:
+            sequence = _acknowledged(message.payload)
+            if sequence is None:
+                logger.warning("%s: no acknowledgement: %r", self.ack_topic, bytes(message.payload[:_SHOWN]))
+            else:
+                self._confirmed.append(Acknowledgement(sequence=sequence, at=time.monotonic()))
 
-    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        what = message.topic.removeprefix(f"{self._topic}/")
-        if what == "echo":
-            if message.payload.decode(errors="replace") == self._echo:
-                self._echoed.set()
-            return
-        try:
-            sequence = int(json.loads(message.payload)["sequence"])
-        except (ValueError, KeyError, TypeError):
-            logger.warning("%s: a message on %s is no signal or acknowledgement", self.name, message.topic)
-            return
-        if what == "verdict":
-            if not self._echoed.is_set():
-                self._retained = sequence
-        else:
-            self._heard.append(Acknowledgement(sequence=sequence, at=time.monotonic()))
 
-    def _give_up(self, why: str, error: Exception | None = None) -> NoReturn:
-        self.close()
-        message = f"the broker {self.name} {why}"
-        raise SinkLostError(message) from error
+def mqtt_sink(address: Address, *, line: str) -> MqttSink:
+    """The sink at `mqtt[s]://[user:password@]host[:port]/prefix[?option=value]`.
+
+    Raises:
+        SignalAddressError: an option, name or secret is missing or wrong.
+    """
+    address.require_known(OPTIONS)
+    prefix = address.path.strip("/")
+    if not prefix:
+        message = f"{address.place} lacks the topics' prefix; write {address.place}/PREFIX"
+        raise SignalAddressError(message)
+    version = address.options.get("version", "5")
+    if version not in _PROTOCOLS:
+        message = f"MQTT {version} is not known; write version=5 or version=3.1.1"
+        raise SignalAddressError(message)
+    user, password = address.credentials()
+    port = address.port or _PORTS[address.scheme]
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    settings = BrokerSettings(
+        name=f"{address.scheme}://{host}:{port}/{prefix}",
+        host=address.host,
+        port=port,
+        client_id=address.options.get("client_id") or f"goldentwin-{prefix.replace('/', '-')}-{line}",
+        user=user,
+        password=password,
+        tls=address.trusted() if address.scheme == "mqtts" else None,
+        protocol=_PROTOCOLS[version],
+        timeout=address.seconds(),
+        keepalive=int(address.number("keepalive", 5, least=1, most=3600)),
+    )
+    return MqttSink(settings, prefix=prefix, line=line, acknowledges=address.switch("ack"))
+
+
+def _same(held: dict[str, Any], signal: Signal) -> bool:
+    """Whether both tell of the same part of the same line, whatever became of the words in between."""
+    known = held["sequence"], held.get("frame"), held.get("captured_at")
+    return known == (signal.sequence, signal.frame, signal.captured_at)
+
+
+def _acknowledged(payload: bytes | bytearray) -> int | None:
+    try:
+        values = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    sequence = values.get("sequence") if isinstance(values, dict) else None
+    return sequence if is_sequence(sequence) else None

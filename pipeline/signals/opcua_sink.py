@@ -1,184 +1,174 @@
-"""Signals to a PLC by OPC UA: variables of one node, the sequence written last, so that the PLC triggers on it."""
+"""Signals into a PLC by OPC UA: its variables are written, the sequence last."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.signals.address import SignalAddressError, parse_address
+from asyncua import ua
+from asyncua.ua.uaerrors import UaError
+
+from pipeline.signals.address import CREDENTIALS, Address, SignalAddressError, checked_name
+from pipeline.signals.farewell import farewell
+from pipeline.signals.opcua_link import ServerLink, ServerSettings
+from pipeline.signals.opcua_variables import STATE, signal_values, state_value
 from pipeline.signals.sink import Acknowledgement, SinkLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from pipeline.signals.message import Signal, StateReport
 
-OPTIONS: Final = frozenset({"node", "ack", "security"})
-_SECONDS: Final = 4.0
-_PORT: Final = 4840
-_HEARTBEATS: Final = 2**31  # the counter begins anew here: an Int32 on most PLCs
-_OF_A_PART: Final = ("PartId", "Frame", "Verdict", "Reason", "Similarity", "Threshold", "Late")
-_TRIGGER, _STATE, _HEARTBEAT, _ACKNOWLEDGED = "Sequence", "State", "Heartbeat", "Acknowledged"
+logger = logging.getLogger(__name__)
+
+OPTIONS = CREDENTIALS | {"node", "security", "application_uri", "ack", "timeout"}
+_PORT = 4840
+_SECURITY_PARTS = (4, 5)
+_MODES = frozenset({"Sign", "SignAndEncrypt"})
+_POLICIES = frozenset({"Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"})
+_MOST_ACKNOWLEDGEMENTS = 10_000
 
 
 class OpcUaSink:
-    """Writes `Verdict`, `PartId`, `Reason`, `Similarity`, ..., then `Sequence`, variables of one node of the server.
+    """Writes the variables under one node of the PLC; `Heartbeat` counts on with each state and so stops with us.
 
-    With each report `State` is written and `Heartbeat` counts up; a PLC that sees it stand still takes the inspection
-    for lost. Variables that the node does not have are left out, but `Verdict` and `Sequence` must be there.
-    `Acknowledged` is read for the sequence that the line confirmed.
-
-    Args:
-        address: `opc.tcp://[user:password@]host[:4840]/path?node=ns=2;s=Line1[&ack=1]`, and
-            `&security=Basic256Sha256,SignAndEncrypt,CERTIFICATE,KEY` for an encrypted channel.
-        line: the line's name, which the PLC knows by its node.
-
-    Raises:
-        SignalAddressError: the address can't be understood, or the library is not installed.
+    A signal whose writing broke off is written again under the same number, so that a PLC that acts when `Sequence`
+    changes acts once.
     """
 
-    def __init__(self, address: str, *, line: str) -> None:
-        found = parse_address(address, known=OPTIONS)
-        if not found.options.get("node"):
-            message = f"the OPC UA signal of {line} needs its node, as in opc.tcp://host:4840?node=ns=2;s=Line1"
-            raise SignalAddressError(message)
-        try:
-            import asyncua.sync  # noqa: F401, PLC0415 - an extra, and slow to import
-        except ImportError as error:
-            message = "OPC UA signals need one more package: pip install 'goldentwin[opcua]'"
-            raise SignalAddressError(message) from error
-        port = found.port or _PORT
-        self._url = f"opc.tcp://{found.host}:{port}/{found.path}".rstrip("/")
-        self.name = f"{self._url} {found.options['node']}"
-        self.acknowledges = found.flag("ack")
-        self._address = found
-        self._client: Any = None
-        self._nodes: dict[str, Any] = {}
-        self._types: dict[str, Any] = {}
-        self._beats = 0
-        self._confirmed = 0
+    def __init__(self, settings: ServerSettings, *, line: str, acknowledges: bool = False) -> None:
+        self.settings = settings
+        self.line = checked_name(line, "the name of a line")
+        self.acknowledges = acknowledges
+        self._link: ServerLink | None = None
+        self._confirmed: deque[Acknowledgement] = deque(maxlen=_MOST_ACKNOWLEDGEMENTS)
+        self._reported: StateReport | None = None
+
+    @property
+    def name(self) -> str:
+        """The server's address and the node."""
+        return self.settings.name
 
     def open(self) -> None:
-        """Connect and find the variables.
+        """Connect, and find the variables.
 
         Raises:
-            SinkLostError: the server does not answer, or has no such node.
+            SinkLostError: no server answers, it refuses, or a variable is missing or of an unfit type.
         """
-        from asyncua import ua  # noqa: PLC0415 - an extra
-        from asyncua.sync import Client  # noqa: PLC0415 - the same
-
-        self.close()
-        try:
-            self._client = Client(self._url, timeout=_SECONDS)
-            if self._address.user:
-                self._client.set_user(self._address.user)
-                self._client.set_password(self._address.password)
-            if security := self._address.options.get("security"):
-                self._client.set_security_string(security)
-            self._client.connect()
-            self._find(self._client.get_node(ua.NodeId.from_string(self._address.options["node"])))
-        except Exception as error:
-            self.close()
-            raise self._lost(error) from error
+        self._drop(politely=False)
+        self._link = ServerLink(self.settings, acknowledged=self._confirm if self.acknowledges else None)
+        with self._connected() as link:
+            link.connect()
 
     def last_sequence(self) -> int | None:
-        """What stands in `Sequence`.
+        """The value of `Sequence`; None where it is 0, as a PLC begins.
 
         Raises:
             SinkLostError: the server does not answer.
         """
-        value = self._read(_TRIGGER)
-        return int(value) if value else None
+        with self._connected() as link:
+            return link.read_sequence() or None
 
     def send(self, signal: Signal) -> None:
-        """Write a part's variables, then `Sequence`.
+        """Write its variables, and return once the server has taken `Sequence`.
 
         Raises:
-            SinkLostError: the server does not answer, or does not let us write.
+            SinkLostError: the server does not answer, or refuses.
         """
-        values = {
-            "PartId": signal.part_id,
-            "Frame": signal.frame,
-            "Verdict": signal.verdict.value,
-            "Reason": signal.reason or "",
-            "Similarity": -1.0 if signal.similarity is None else signal.similarity,
-            "Threshold": -1.0 if signal.threshold is None else signal.threshold,
-            "Late": signal.late,
-        }
-        self._write(values)
-        self._write({_TRIGGER: signal.sequence})
+        with self._connected() as link:
+            link.write_signal(signal.sequence, signal_values(signal))
 
     def report(self, state: StateReport) -> None:
-        """Write `State`, and count `Heartbeat` up.
+        """Write `State` and the next `Heartbeat`.
 
         Raises:
-            SinkLostError: the server does not answer.
+            SinkLostError: the server does not answer, or refuses.
         """
-        self._beats = (self._beats + 1) % _HEARTBEATS
-        self._write({_STATE: state.state.value, _HEARTBEAT: self._beats})
+        with self._connected() as link:
+            link.write_state({STATE: state_value(state.state)})
+        self._reported = state
 
-    def acknowledgements(self) -> Sequence[Acknowledgement]:
-        """`Acknowledged`, where it has moved on since the last call: it confirms all up to it.
-
-        Raises:
-            SinkLostError: the server does not answer.
-        """
-        if not self.acknowledges or _ACKNOWLEDGED not in self._nodes:
-            return ()
-        confirmed, before = int(self._read(_ACKNOWLEDGED) or 0), self._confirmed
-        if confirmed <= before:
-            return ()
-        self._confirmed, now = confirmed, time.monotonic()
-        first = before + 1 if before else confirmed
-        return [Acknowledgement(sequence=sequence, at=now) for sequence in range(first, confirmed + 1)]
+    def acknowledgements(self) -> list[Acknowledgement]:
+        """The values that `Acknowledged` took since."""
+        return [self._confirmed.popleft() for _ in range(len(self._confirmed))]
 
     def close(self) -> None:
-        """Disconnect."""
-        client, self._client = self._client, None
-        self._nodes = {}
-        if client is not None:
-            with suppress(Exception):
-                client.disconnect()
-            with suppress(Exception):
-                client.tloop.stop()
+        """Write that it stopped, and end the session."""
+        last = farewell(self._reported)
+        if self._link is not None and last is not None:
+            try:
+                self.report(last)
+            except SinkLostError as error:
+                logger.warning("%s", error)
+        self._reported = None
+        self._drop(politely=True)
 
-    def _find(self, parent: Any) -> None:
-        """The variables of the node, by their names, with the type that each takes."""
-        wanted = {*_OF_A_PART, _TRIGGER, _STATE, _HEARTBEAT, _ACKNOWLEDGED}
-        for child in parent.get_children():
-            name = child.read_browse_name().Name
-            if name in wanted:
-                self._nodes[name] = child
-                self._types[name] = child.read_data_type_as_variant_type()
-        if missing := {"Verdict", _TRIGGER} - set(self._nodes):
-            message = f"the node has no variable {min(missing)}"
-            raise LookupError(message)
+    def _confirm(self, sequence: int) -> None:
+        """On the link's thread."""
+        self._confirmed.append(Acknowledgement(sequence=sequence, at=time.monotonic()))
 
-    def _write(self, values: dict[str, Any]) -> None:
-        from asyncua import ua  # noqa: PLC0415 - an extra
-
-        there = {name: value for name, value in values.items() if name in self._nodes}
-        if self._client is None:
-            raise self._lost(ConnectionError("not connected"))
-        if not there:
-            return
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[ServerLink]:
+        """The session; when it fails it is given up."""
+        if self._link is None:
+            message = f"{self.name} is not connected; open it first"
+            raise SinkLostError(message)
         try:
-            written = [ua.DataValue(ua.Variant(value, self._types[name])) for name, value in there.items()]
-            self._client.write_values([self._nodes[name] for name in there], written)
-        except Exception as error:
-            self.close()
-            raise self._lost(error) from error
+            yield self._link
+        except SinkLostError:
+            self._drop(politely=False)
+            raise
 
-    def _read(self, name: str) -> Any:
-        if self._client is None:
-            raise self._lost(ConnectionError("not connected"))
-        try:
-            return self._nodes[name].read_value()
-        except Exception as error:
-            self.close()
-            raise self._lost(error) from error
+    def _drop(self, *, politely: bool) -> None:
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.close(politely=politely)
 
-    def _lost(self, error: Exception) -> SinkLostError:
-        why = str(error) or type(error).__name__
-        return SinkLostError(f"the OPC UA server {self._url} can't be used ({why}); start it, or mend node and rights")
+
+def opcua_sink(address: Address, *, line: str) -> OpcUaSink:
+    """The sink at `opc.tcp://host[:port][/path]?node=NODE[&option=value]`.
+
+    Raises:
+        SignalAddressError: an option, name or secret is missing or wrong.
+    """
+    address.require_known(OPTIONS)
+    node = address.options.get("node")
+    try:
+        ua.NodeId.from_string(node or "")
+    except UaError:
+        message = f"{address.place} names no node of the PLC; write ?node=ns=2;s=Line1"
+        raise SignalAddressError(message) from None
+    place = address.place if address.port else f"{address.place}:{_PORT}"
+    user, password = address.credentials()
+    settings = ServerSettings(
+        name=f"{place}{address.path}?node={node}",
+        url=f"{place}{address.path}",
+        node=str(node),
+        user=user,
+        password=password,
+        security=_security(address),
+        application_uri=address.options.get("application_uri", ServerSettings.application_uri),
+        timeout=address.seconds(),
+    )
+    return OpcUaSink(settings, line=line, acknowledges=address.switch("ack"))
+
+
+def _security(address: Address) -> str | None:
+    """`POLICY,MODE,CERT,KEY[,SERVER_CERT]`, for which asyncua has its own form."""
+    text = address.options.get("security")
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) not in _SECURITY_PARTS or parts[0] not in _POLICIES or parts[1] not in _MODES:
+        policies, modes = ", ".join(sorted(_POLICIES)), ", ".join(sorted(_MODES))
+        message = f"the option security is not POLICY,MODE,CERT,KEY; policies are {policies}, modes {modes}"
+        raise SignalAddressError(message)
+    missing = [part for part in parts[2:] if not Path(part.partition("::")[0]).is_file()]
+    if missing:
+        message = f"the option security names {', '.join(missing)}, which is no file; mend the path"
+        raise SignalAddressError(message)
+    return text

@@ -18,7 +18,7 @@ class SinkLostError(GoldentwinError):
 
 
 class SignalRefusedError(GoldentwinError):
-    """The receiver is there and refuses a signal; sending the same again would change nothing."""
+    """The receiver answers, and does not want this signal; sending it again does not help."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Sink(Protocol):
 
         Raises:
             SinkLostError: it does not answer; whether it has the signal is then unknown, and the same is sent again.
-            SignalRefusedError: it does not take this signal.
+            SignalRefusedError: it does not take this signal; the next may go through.
         """
 
     def report(self, state: StateReport) -> None:

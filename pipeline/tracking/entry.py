@@ -15,6 +15,8 @@ FORMAT = 1
 NOTE_FILE = "job.json"
 ARTIFACTS_FOLDER = "artifacts"
 BUNDLE_FOLDER = "bundle"
+TRAINING = "training"
+"""The kind of a training's run: its bundle is a pair network, where others have a judged model."""
 
 
 class RefusedError(TrackingError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -21,10 +22,12 @@ from pipeline.tracking.connection import connected
 from pipeline.tracking.entry import BUNDLE_FOLDER, RunNote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
 
     from pipeline.champions import Shelf
     from pipeline.workspace import Workspace
@@ -44,15 +47,42 @@ def register_model(client: MlflowClient, run: Run, note: RunNote, folder: Path) 
     A bundle that was registered before keeps its version. With `note.make_champion` or `note.make_challenger` it
     becomes that, unless another was decided on later.
     """
-    name = registered_name(note.product, note.view)
-    digest = read_bundle(folder / BUNDLE_FOLDER).digest
-    found = _version_of(client, name, note.key, digest) or _new_version(client, run, note, folder, digest)
+    found = register_version(
+        client,
+        run,
+        note,
+        Registering(
+            name=registered_name(note.product, note.view),
+            description=(
+                f"Judges frames of {note.product}, view {note.view}: encoder, goldens, recipe and calibration in one. "
+                "Takes uint8 RGB images (N, H, W, 3), gives an object per image as `goldentwin inspect --json` does."
+            ),
+            digest=read_bundle(folder / BUNDLE_FOLDER).digest,
+            write=lambda model: write_model(folder / BUNDLE_FOLDER, model),
+        ),
+    )
     decided_at = note.decided_at or note.version_tags["created_at"]
     if note.make_champion:
         crown(client, found, decided_at)
     elif note.make_challenger:
         challenge(client, found)
     return str(found.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registering:
+    """What is registered: its name in the registry, words for people, its digest, and what writes it into a folder."""
+
+    name: str
+    description: str
+    digest: str
+    write: Callable[[Path], None]
+
+
+def register_version(client: MlflowClient, run: Run, note: RunNote, what: Registering) -> ModelVersion:
+    """The version of a model, found again by the entry's key or the model's digest, or made."""
+    found = next((each for each in _versions(client, what.name) if each.tags.get("goldentwin.key") == note.key), None)
+    return found or version_with(client, what.name, what.digest) or _new_version(client, run, note, what)
 
 
 def set_champion(workspace: Workspace, product: str, view: str, version_number: str) -> None:
@@ -119,15 +149,24 @@ def model_requirements() -> list[str]:
 
 def write_model(bundle: Path, folder: Path) -> None:
     """Write an MLflow pyfunc model of `bundle` into `folder`: a script and files, no pickle."""
+    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415 - MLflow is imported only once it is needed
+
+    images = Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))])
+    write_pyfunc(folder, bundle, script="served_model.py", inputs=images)
+
+
+def write_pyfunc(folder: Path, bundle: Path, *, script: str, inputs: Schema) -> None:
+    """Write a pyfunc model into `folder` that is `script` of this package over the files of `bundle`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow misses type hints and an input example; the signature says it all
         import mlflow.pyfunc  # noqa: PLC0415 - MLflow is imported only once it is needed
+        from mlflow.models import ModelSignature  # noqa: PLC0415
 
         mlflow.pyfunc.save_model(
             path=str(folder),
-            python_model=str(Path(__file__).with_name("served_model.py")),
+            python_model=str(Path(__file__).with_name(script)),
             artifacts={"bundle": str(bundle)},
-            signature=_signature(),
+            signature=ModelSignature(inputs=inputs),
             model_config={"engine": "auto"},
             pip_requirements=model_requirements(),
         )
@@ -146,18 +185,17 @@ def _downloaded(version: ModelVersion, folder: str) -> Path:
     return Path(model) / "artifacts" / BUNDLE_FOLDER
 
 
-def _new_version(client: MlflowClient, run: Run, note: RunNote, folder: Path, digest: str) -> ModelVersion:
-    tags = {**note.version_tags, "bundle": digest, "goldentwin.key": note.key}
+def _new_version(client: MlflowClient, run: Run, note: RunNote, what: Registering) -> ModelVersion:
+    tags = {**note.version_tags, "bundle": what.digest, "goldentwin.key": note.key}
     model_id = _logged_model(client, run, tags)
     with tempfile.TemporaryDirectory(prefix="goldentwin-") as temporary:
         model = Path(temporary) / "model"
-        write_model(folder / BUNDLE_FOLDER, model)
+        what.write(model)
         client.log_model_artifacts(model_id, str(model))
     client.finalize_logged_model(model_id, "READY")
-    name = registered_name(note.product, note.view)
-    _ensure_registered(client, name, note)
+    _ensure_registered(client, what, note)
     return client.create_model_version(
-        name,
+        what.name,
         source=f"models:/{model_id}",
         run_id=str(run.info.run_id),
         model_id=model_id,
@@ -182,23 +220,15 @@ def _logged_model(client: MlflowClient, run: Run, tags: dict[str, str]) -> str:
     return str(model.model_id)
 
 
-def _ensure_registered(client: MlflowClient, name: str, note: RunNote) -> None:
+def _ensure_registered(client: MlflowClient, what: Registering, note: RunNote) -> None:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is imported only once it is needed
 
-    description = (
-        f"Judges frames of {note.product}, view {note.view}: encoder, goldens, recipe and calibration in one. "
-        "Takes uint8 RGB images (N, H, W, 3), gives an object per image as `goldentwin inspect --json` does."
-    )
+    tags = {"product": note.product, "view": note.view}
     try:
-        client.create_registered_model(name, tags={"product": note.product, "view": note.view}, description=description)
+        client.create_registered_model(what.name, tags=tags, description=what.description)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _version_of(client: MlflowClient, name: str, key: str, digest: str) -> ModelVersion | None:
-    found = next((each for each in _versions(client, name) if each.tags.get("goldentwin.key") == key), None)
-    return found or version_with(client, name, digest)
 
 
 def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
@@ -210,10 +240,3 @@ def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
         token = page.token
         if not token:
             return found
-
-
-def _signature() -> ModelSignature:
-    from mlflow.models import ModelSignature  # noqa: PLC0415 - MLflow is imported only once it is needed
-    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415
-
-    return ModelSignature(inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]))

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from pipeline.tracking.batch_log import BatchLog
 from pipeline.tracking.connection import artifact_root, connected, embedded_uri, tracking_uri
 from pipeline.tracking.descriptions import of_experiment
-from pipeline.tracking.entry import ARTIFACTS_FOLDER, DatasetNote, RefusedError, RunEntry, RunNote, read_note
+from pipeline.tracking.entry import ARTIFACTS_FOLDER, TRAINING, DatasetNote, RefusedError, RunEntry, RunNote, read_note
 from pipeline.tracking.logs import CalibrationLog, EvaluationLog
 
 if TYPE_CHECKING:
@@ -103,7 +103,11 @@ def _deliver(client: MlflowClient, workspace: Workspace, note: RunNote, folder: 
     if note.dataset is not None:
         client.log_inputs(run_id, [_dataset_input(note.dataset, folder / ARTIFACTS_FOLDER / note.dataset.table)])
     client.log_artifacts(run_id, str(folder / ARTIFACTS_FOLDER))
-    if note.has_bundle:
+    if note.has_bundle and note.kind == TRAINING:
+        from pipeline.tracking.pair_models import register_pair_model  # noqa: PLC0415 - torch takes seconds to import
+
+        register_pair_model(client, run, note, folder)
+    elif note.has_bundle:
         from pipeline.tracking.models import register_model  # noqa: PLC0415 - seconds, and only calibrations need it
 
         register_model(client, run, note, folder)
