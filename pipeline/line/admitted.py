@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +55,17 @@ class Admitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """What is told and recorded of a frame. `admitted` is None for a part of an earlier run that was interrupted."""
+    """What is told and recorded of a frame, certain since `at` on `time.monotonic()`.
+
+    `admitted` is None for a part of an earlier run that was interrupted.
+    """
 
     signal: Signal
     verdict: FrameVerdict
     row: dict[str, Any]
     batch: str
     admitted: Admitted | None = None
+    at: float = field(default_factory=time.monotonic)
 
 
 def file_bytes(shot: Shot) -> bytes:

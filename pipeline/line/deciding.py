@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from inspection.verdicts import Judgement, Reason
 from pipeline.line.admitted import Admitted, Decided, decided, file_digest, refusal, too_late
-from pipeline.line.events import EventKind
+from pipeline.line.events import EventKind, Seldom
 from pipeline.line.shift import shift_of
 from pipeline.records import SpooledPart
 from pipeline.records.schema import row_text
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from inspection.inspector import Inspector
     from pipeline.line.judging import Judges
+    from pipeline.line.pace import Pace
     from pipeline.line.settings import LineSettings
     from pipeline.line.status import LineStatus
     from pipeline.line.twofold_spool import TwofoldSpool
 
 _LOOK_SECONDS: Final = 0.005
-_TELL_SECONDS: Final = 10.0
 
 
 class Decider:
@@ -34,6 +34,7 @@ class Decider:
 
     Args:
         settings: the line's, with the deadline.
+        pace: tells how long before the deadline a verdict must be certain to be told by it.
         spool: where it is written down before it is told.
         judges: has the inspector in use.
         status: is told.
@@ -47,6 +48,7 @@ class Decider:
         self,
         settings: LineSettings,
         *,
+        pace: Pace,
         spool: TwofoldSpool,
         judges: Judges,
         status: LineStatus,
@@ -55,9 +57,10 @@ class Decider:
         on_decided: Callable[[Decided], None],
         has_left: Callable[[Admitted], None],
     ) -> None:
-        self._settings, self._spool, self._judges, self._status = settings, spool, judges, status
+        self._settings, self._pace, self._spool = settings, pace, spool
+        self._judges, self._status = judges, status
         self._taken, self._can_tell, self._on_decided, self._has_left = taken, can_tell, on_decided, has_left
-        self._late_at, self._late = -_TELL_SECONDS, 0
+        self._late = Seldom()
         self.working_since: float | None = None
         self.problem: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="decide", daemon=True)
@@ -83,6 +86,7 @@ class Decider:
                 self.working_since = None
                 if one.future is not None:
                     self._has_left(one)
+            self._tell_of_late(self._late.rest())
         except Exception as error:  # noqa: BLE001 - the line is stopped by whoever looks after it
             self.problem = error
 
@@ -99,7 +103,7 @@ class Decider:
         judgement, sha256 = self._judgement(one, inspector)
         late = str(judgement.reason or "").startswith(f"{Reason.TOO_LATE.value}:")
         if late:
-            self._note_late()
+            self._tell_of_late(self._late.count())
         return decided(self._settings, one, judgement, sha256=sha256, batch=self._batch(one), late=late)
 
     def _judgement(self, one: Admitted, inspector: Inspector) -> tuple[Judgement, str]:
@@ -110,13 +114,13 @@ class Decider:
         if deadline is None:
             judged = one.future.result()
             return judged.judgement, judged.sha256
-        until = one.shot.captured + deadline
+        until = one.shot.captured + deadline - self._pace.telling
         try:
             judged = one.future.result(timeout=max(0.0, until - time.monotonic()))
         except NotYetError:
-            detail = f"no verdict within {1000 * deadline:.0f} ms of its capture"
+            detail = f"no verdict that could be told within {1000 * deadline:.0f} ms of its capture"
             return refusal(Reason.TOO_LATE, detail, inspector.provenance), ""
-        if judged.done_at > until or not self._told_by(until):
+        if time.monotonic() > until or not self._told_by(until):
             return too_late(
                 judged.judgement, seconds=time.monotonic() - one.shot.captured, deadline=deadline
             ), judged.sha256
@@ -142,13 +146,11 @@ class Decider:
     def _batch(self, one: Admitted) -> str:
         return shift_of(self._settings, one.shot.captured_at).batch
 
-    def _note_late(self) -> None:
-        self._late += 1
-        if time.monotonic() - self._late_at >= _TELL_SECONDS and self._settings.deadline is not None:
-            which = "a part" if self._late == 1 else f"{self._late} parts"
+    def _tell_of_late(self, count: int) -> None:
+        if count and self._settings.deadline is not None:
+            which = "a part" if count == 1 else f"{count} parts"
             said = f"{which} had no verdict, or could not be told of, within {1000 * self._settings.deadline:.0f} ms"
             self._status.event(EventKind.TOO_LATE, said)
-            self._late_at, self._late = time.monotonic(), 0
 
 
 def batch_of(settings: LineSettings, captured_at: str) -> str:

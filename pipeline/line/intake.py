@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pipeline.cameras import EndOfFramesError
 from pipeline.cameras.reconnecting import CameraNews, ReconnectingCamera
 from pipeline.line.admitted import Admitted
-from pipeline.line.events import EventKind
+from pipeline.line.events import EventKind, Seldom
 from pipeline.line.settings import Policy
 from pipeline.records import SpooledPart
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 WHAT: Final = "camera"
 _READ_SECONDS: Final = 0.2
 _CAUGHT_UP: Final = 20  # frames in a row without a skip
-_TELL_SECONDS: Final = 10.0  # between two events of the same kind
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +82,7 @@ class Intake:
         self._room = threading.Condition()
         self._without_skip = _CAUGHT_UP
         self._last_number: int | None = None
-        self._missed_at = -_TELL_SECONDS
-        self._missed = 0
+        self._missed = Seldom()
         self.problem: Exception | None = None
         self.ended = ""
         self._stopping = threading.Event()
@@ -132,6 +130,7 @@ class Intake:
             with suppress(Exception):  # the parts in view when the frames ended
                 for shot in self._gate.rest() if self._gate is not None else ():
                     self._take_in(shot)
+            self._tell_of_missed(self._missed.rest())
             self._taken.put(None)
 
     def _read_on(self) -> None:
@@ -209,11 +208,12 @@ class Intake:
         """Frames that the camera counted and that never came to us."""
         if shot.number is None:
             return
-        if self._last_number is not None and shot.number > self._last_number + 1:
-            gap = shot.number - self._last_number - 1
-            self._status.missed(gap)
-            self._missed += gap
+        gap = 0 if self._last_number is None else max(0, shot.number - self._last_number - 1)
+        self._status.missed(gap)
         self._last_number = shot.number
-        if self._missed and time.monotonic() - self._missed_at >= _TELL_SECONDS:
-            self._status.event(EventKind.FRAMES_MISSED, f"{self._missed} frames of {self._camera.name} never came")
-            self._missed_at, self._missed = time.monotonic(), 0
+        self._tell_of_missed(self._missed.count(gap))
+
+    def _tell_of_missed(self, count: int) -> None:
+        if count:
+            which = "a frame" if count == 1 else f"{count} frames"
+            self._status.event(EventKind.FRAMES_MISSED, f"{which} of {self._camera.name} never came")

@@ -120,6 +120,7 @@ class Line:
         self._tellers = self._make_tellers(sinks)
         self._decider = Decider(
             settings,
+            pace=self._pace,
             spool=self._spool,
             judges=self._judges,
             status=self.status,
@@ -278,7 +279,10 @@ class Line:
             self._has_told(one.signal)
 
     def _has_told(self, signal: Signal) -> None:
-        self.status.has_told(signal, self._telling.pop(signal.sequence, None))
+        one = self._telling.pop(signal.sequence, None)
+        if one is not None:
+            self._pace.told(time.monotonic() - one.at)
+        self.status.has_told(signal, one)
 
     def _use(self, inspector: Inspector) -> None:
         """Judge by another inspector from the next frame on: goldens, recipe or calibration have changed."""

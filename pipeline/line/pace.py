@@ -1,4 +1,4 @@
-"""Pace: how long a frame takes here and now, and whether another one could still be judged in time."""
+"""Pace: how long a frame and its signal take here and now, and whether another one would still be told in time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ _SLACK_SECONDS: Final = 0.05
 _TIMES: Final = 3.0
 _WEIGHT: Final = 0.1
 _DEVIATIONS: Final = 2.0
+_TELLING_DEVIATIONS: Final = 4.0  # a part that is told too late is worse than one that is skipped
+
+
+class _Followed:
+    """A moving mean and mean absolute deviation of what is measured again and again."""
+
+    def __init__(self, mean: float) -> None:
+        self._mean, self._deviation = mean, 0.0
+
+    def follow(self, value: float) -> None:
+        apart = value - self._mean
+        self._mean += _WEIGHT * apart
+        self._deviation += _WEIGHT * (abs(apart) - self._deviation)
+
+    def on_a_bad_day(self, deviations: float) -> float:
+        return self._mean + deviations * self._deviation
 
 
 class Pace:
-    """Follows the time that one turn of a worker takes, as a moving mean and deviation; for several threads.
+    """Follows the time that one turn of a worker takes, and the time from verdict to signal; for several threads.
 
     Args:
         single: seconds that one frame takes alone, measured before the line starts.
@@ -23,8 +39,8 @@ class Pace:
     def __init__(self, *, single: float, workers: int, limit: float | None) -> None:
         self.limit = _TIMES * single + _SLACK_SECONDS if limit is None else limit
         self._workers = workers
-        self._mean = single
-        self._deviation = 0.0
+        self._turn = _Followed(single)
+        self._telling = _Followed(0.0)
         self._lock = threading.Lock()
 
     def took(self, seconds: float, *, behind: float) -> None:
@@ -34,9 +50,21 @@ class Pace:
         """
         turn = seconds / self._turns(behind)
         with self._lock:
-            apart = turn - self._mean
-            self._mean += _WEIGHT * apart
-            self._deviation += _WEIGHT * (abs(apart) - self._deviation)
+            self._turn.follow(turn)
+
+    def told(self, seconds: float) -> None:
+        """A part was told of so long after its last word was certain; more than the whole limit counts as the limit.
+
+        So a receiver that was away is forgotten soon after it came back.
+        """
+        with self._lock:
+            self._telling.follow(min(seconds, self.limit))
+
+    @property
+    def telling(self) -> float:
+        """Seconds to keep between a verdict and the moment by which it must be told, on a pessimistic day."""
+        with self._lock:
+            return self._telling.on_a_bad_day(_TELLING_DEVIATIONS)
 
     def expected(self, in_hand: int) -> float:
         """Seconds from its capture after which a frame that comes now would have its verdict, on a pessimistic day.
@@ -44,11 +72,11 @@ class Pace:
         `in_hand` frames came before it and have none yet.
         """
         with self._lock:
-            return (self._mean + _DEVIATIONS * self._deviation) * self._turns(in_hand)
+            return self._turn.on_a_bad_day(_DEVIATIONS) * self._turns(in_hand)
 
     def has_room(self, in_hand: int) -> bool:
-        """Whether a frame that comes now would be judged in time; the first always is tried."""
-        return in_hand == 0 or self.expected(in_hand) <= self.limit
+        """Whether a frame that comes now would be told in time; the first always is tried."""
+        return in_hand == 0 or self.expected(in_hand) + self.telling <= self.limit
 
     def _turns(self, in_hand: float) -> float:
         """How many turns it takes: its own, and those of the frames before it, shared among the workers.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from inspection.verdicts import Reason, Verdict
-from pipeline.line.events import BAD, EventKind, LineEvent
+from pipeline.line.events import BAD, EventKind, LineEvent, Seldom
 from pipeline.line.snapshot import Health, LineSnapshot, ShownFrame
 from pipeline.signals import LineState
 
@@ -55,6 +55,7 @@ class LineStatus:
         self._events: deque[LineEvent] = deque(maxlen=_EVENTS)
         self._unwritten: deque[LineEvent] = deque(maxlen=_EVENTS)
         self._inspector: Inspector | None = None
+        self._told_late = Seldom()
 
     @property
     def newest(self) -> int:
@@ -101,6 +102,7 @@ class LineStatus:
             milliseconds = 1000 * (now - one.admitted.shot.captured)
             if judgement.verdict is not Verdict.CANNOT_INSPECT:
                 self._latencies.append(milliseconds)
+                self._note_told_late(one, milliseconds)
             self._told.append(now)
             while self._told and now - self._told[0] > _RATE_SECONDS:
                 self._told.popleft()
@@ -118,6 +120,13 @@ class LineStatus:
                     judgement=judgement,
                 )
             )
+
+    def _note_told_late(self, one: Decided, milliseconds: float) -> None:
+        """A verdict that was certain in time, and was told after the deadline all the same."""
+        allowed = 1000 * (self._settings.deadline or float("inf"))
+        if milliseconds > allowed and (count := self._told_late.count()):
+            last = f"part {one.signal.part_id} {milliseconds:.0f} ms after its capture, {allowed:.0f} ms are allowed"
+            self.event(EventKind.TOLD_LATE, last if count == 1 else f"{count} parts, the last of them {last}")
 
     def records_waiting(self, count: int) -> None:
         """How many parts have no record yet."""
