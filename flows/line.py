@@ -115,7 +115,7 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
 def _turn_on_gpu(line: Line) -> Iterator[None]:
     """Hold a place of the limit `gpu`, where there is one, for as long as the line runs on a GPU."""
     with ExitStack() as stack:
-        if line.engine == "cuda":
+        if line.on_gpu:
             with prefect_may_fail("judging without a turn on the GPU"):
                 stack.enter_context(concurrency("gpu", lease_duration=LEASE_SECONDS))
         yield

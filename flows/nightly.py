@@ -140,7 +140,7 @@ def summarise_night(plan: BatchPlan, seconds: float) -> BatchSummary:
 def _turn_on_gpu(plan: BatchPlan) -> Iterator[None]:
     """Hold a place of the limit `gpu`, where there is one, while the GPU works; nothing is held on the CPU."""
     with ExitStack() as stack:
-        if keep_inspector(plan.workspace, plan.product, plan.view, engine=plan.engine).engine == "cuda":
+        if keep_inspector(plan.workspace, plan.product, plan.view, engine=plan.engine).on_gpu:
             with prefect_may_fail("judging without waiting for a turn on the GPU"):
                 stack.enter_context(concurrency("gpu", lease_duration=LEASE_SECONDS))
         yield

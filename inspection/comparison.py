@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from inspection.cuda import settled
 from inspection.metric import choose_spread, fit_projection, nearest_distances
 
 if TYPE_CHECKING:
@@ -57,8 +58,11 @@ class GoldenBank:
         return torch.stack([nearest_distances(image @ self.projection, *self._search) for image in descriptors])
 
     def to(self, device: torch.device) -> GoldenBank:
-        """The same on another device."""
-        return GoldenBank(projection=self.projection.to(device), rows=self.rows.to(device), scale=self.scale.to(device))
+        """The same on another device, ready to be searched."""
+        rows, scale = self.rows.to(device), self.scale.to(device)
+        moved = GoldenBank(projection=self.projection.to(device), rows=rows, scale=scale)
+        _ = moved._search  # made here and now, not on the stream of the first thread that searches
+        return moved
 
 
 class Comparer:
@@ -84,13 +88,14 @@ class Comparer:
         device = self.banks[0].rows.device
         maps = []
         for index in range(len(descriptors.direction)):  # one frame a product: its figures can't depend on the batch
-            parts = [torch.from_numpy(part).to(device) for part in descriptors.take(index)]
+            parts = [part.to(device) for part in descriptors.take(index)]
             maps.append(fuse([bank.distances(part) for bank, part in zip(self.banks, parts, strict=True)]))
         return torch.cat(maps).cpu().numpy()
 
     def to(self, device: torch.device) -> Comparer:
-        """The same on another device."""
+        """The same on another device, for every stream there."""
         moved = [bank.to(device) for bank in self.banks]
+        settled(device)
         return Comparer(moved, self.golden_maps)
 
 
@@ -110,14 +115,14 @@ def grid_side(places: int) -> int:
 
 
 def fit_comparer(goldens: Descriptors, changed: Sequence[Descriptors]) -> Comparer:
-    """Learn metric, bank and unit from G described goldens and, per golden, its described changed copies.
+    """Learn metric, bank and unit from G goldens and, per golden, its changed copies, all described on the CPU.
 
     The first half of each golden's copies widens the bank, the second half tells the unit: with one golden against
     the bank itself, with more against a bank of the *other* goldens only, as a new part would be.
     """
     with torch.inference_mode():
         fitted = [
-            _fit_metric(torch.from_numpy(kind), [torch.from_numpy(c[index]) for c in changed], DIMENSIONS[index])
+            _fit_metric(kind, [copies[index] for copies in changed], DIMENSIONS[index])
             for index, kind in enumerate(goldens)
         ]
         read = fuse([maps for _, maps in fitted])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,9 @@ import numpy as np
 import torch
 
 from inspection.cache import keep, kept
+from inspection.cuda import HalfPrecision, OwnStreams, on_device, settled
 from inspection.encoder import USUAL_SIDE, DescriptorNetwork, encoder_digest, load_encoder
+from inspection.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,23 +30,50 @@ _OPSET = 17
 
 
 class EngineChoice(StrEnum):
-    """`auto` takes CUDA where there is a device and ONNX Runtime otherwise; `torch` is eager torch on the CPU."""
+    """`auto` takes CUDA where there is a device and ONNX Runtime otherwise; `torch` is eager torch on the CPU.
+
+    `cuda` computes in float32 throughout (no TF32), `cuda-half` has its backbones in float16: mixed precision.
+    """
 
     AUTO = "auto"
     ONNX = "onnx"
     TORCH = "torch"
     CUDA = "cuda"
+    CUDA_HALF = "cuda-half"
+
+    def here(self) -> EngineChoice:
+        """What it comes to on this machine.
+
+        Raises:
+            EngineError: CUDA was asked for, and there is no device.
+        """
+        has_device = torch.cuda.is_available()
+        if self is EngineChoice.AUTO:
+            return EngineChoice.CUDA if has_device else EngineChoice.ONNX
+        if self.device.type == "cuda" and not has_device:
+            message = f"the engine {self.value} needs a CUDA device and none is usable here: see `goldentwin doctor`"
+            raise EngineError(message)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where torch's tensors of this engine lie."""
+        return torch.device("cuda" if self in {EngineChoice.CUDA, EngineChoice.CUDA_HALF} else "cpu")
 
 
 class Descriptors(NamedTuple):
-    """What the encoder says of B images: (B, P, ·) float32 each, P = (S / 8)^2 places row by row."""
+    """What the encoder says of B images: (B, P, ·) float32 each, P = (S / 8)^2 places row by row, where it ran."""
 
-    direction: NDArray[np.float32]
-    intensity: NDArray[np.float32]
+    direction: torch.Tensor
+    intensity: torch.Tensor
 
     def take(self, index: int) -> Descriptors:
         """Those of one image, still with the leading axis."""
         return Descriptors(self.direction[index : index + 1], self.intensity[index : index + 1])
+
+    def cpu(self) -> Descriptors:
+        """The same on the CPU."""
+        return Descriptors(self.direction.cpu(), self.intensity.cpu())
 
 
 class Engine(Protocol):
@@ -54,6 +84,9 @@ class Engine(Protocol):
 
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
         """Describe (S, S, 3) uint8 RGB images."""
+
+    def own_stream(self) -> AbstractContextManager[object]:
+        """Within it the work of this thread waits for no other thread's, where the device can do that."""
 
 
 class OnnxEngine:
@@ -80,23 +113,42 @@ class OnnxEngine:
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
         """One image a call: batches gain nothing on the CPU, and a frame's verdict can't depend on its batch."""
         outputs = [self._session.run(None, {"images": image[None]}) for image in images]
-        return Descriptors(*(np.concatenate(column) for column in zip(*outputs, strict=True)))
+        return Descriptors(*(torch.from_numpy(np.concatenate(column)) for column in zip(*outputs, strict=True)))
+
+    def own_stream(self) -> AbstractContextManager[object]:
+        """Threads share nothing on a CPU."""
+        return nullcontext()
 
 
 class TorchEngine:
-    """Eager torch, on the CPU or on CUDA (channels last, whole batches)."""
+    """Eager torch, on the CPU or on CUDA: whole batches, channels last there.
 
-    def __init__(self, choice: EncoderChoice, *, device: str, side: int = USUAL_SIDE) -> None:
-        self.name = "cuda" if device.startswith("cuda") else "torch"
-        self.device = torch.device(device)
-        self._network = load_encoder(choice, side=side).to(self.device)
+    Args:
+        choice: which encoder.
+        kind: `torch`, `cuda` or `cuda-half`.
+        side: the working size in pixels.
+    """
+
+    def __init__(self, choice: EncoderChoice, kind: EngineChoice, *, side: int = USUAL_SIDE) -> None:
+        self.name, self.device = kind.value, kind.device
+        network = load_encoder(choice, side=side)
+        if kind is EngineChoice.CUDA_HALF:
+            network.backbone = HalfPrecision(network.backbone)
+        if self.device.type == "cuda":
+            network = network.to(memory_format=torch.channels_last)
+            torch.backends.cudnn.allow_tf32 = False  # it would move similarities by more than 1e-3
+        self._network = network.to(self.device)
+        self._streams = OwnStreams(self.device)
+        settled(self.device)
 
     @torch.inference_mode()
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
         """Encode the whole batch at once."""
-        batch = torch.from_numpy(np.stack(images)).to(self.device)
-        direction, intensity = self._network(batch)
-        return Descriptors(direction.float().cpu().numpy(), intensity.float().cpu().numpy())
+        return Descriptors(*self._network(on_device(np.stack(images), self.device)))
+
+    def own_stream(self) -> AbstractContextManager[object]:
+        """See `OwnStreams`."""
+        return self._streams.mine()
 
 
 def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None, side: int = USUAL_SIDE) -> Engine:
@@ -110,14 +162,13 @@ def open_engine(choice: EncoderChoice, *, engine: str, cache: Path | None, side:
 
     Raises:
         WeightsError: the encoder's weights are missing or don't fit.
+        EngineError: it needs a device that is not there.
         ValueError: `engine` is no engine's name.
     """
-    kind = EngineChoice(engine)
-    if kind is EngineChoice.AUTO:
-        kind = EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
+    kind = EngineChoice(engine).here()
     if kind is EngineChoice.ONNX:
         return OnnxEngine(choice, cache=cache, side=side)
-    return TorchEngine(choice, device="cuda" if kind is EngineChoice.CUDA else "cpu", side=side)
+    return TorchEngine(choice, kind, side=side)
 
 
 def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:

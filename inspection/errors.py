@@ -25,6 +25,10 @@ class WeightsError(GoldentwinError):
     """The encoder's weights are missing, incomplete or not those the recipe names."""
 
 
+class EngineError(GoldentwinError):
+    """The engine that was asked for can't run on this machine."""
+
+
 class TwinError(GoldentwinError):
     """A trained network is missing or damaged, or can't be trained from what was given."""
 

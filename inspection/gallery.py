@@ -130,7 +130,7 @@ class GoldenGallery:
         """(B, places, D) of descriptors in the comparison's metrics, averaged to a coarse grid."""
         looks = []
         for bank, kind in zip(self._comparer.banks, described, strict=True):
-            values = torch.from_numpy(np.asarray(kind)).to(bank.projection.device) @ bank.projection
+            values = kind.to(bank.projection.device) @ bank.projection
             side = grid_side(values.shape[1])
             maps = values.transpose(1, 2).reshape(len(values), -1, side, side)
             pooled = functional.adaptive_avg_pool2d(maps, min(_GRID, side)).flatten(2).transpose(1, 2)

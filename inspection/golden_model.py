@@ -85,13 +85,13 @@ def golden_distances(images: Sequence[NDArray[np.uint8]], engine: Engine, compar
     Args:
         images: the goldens at the working size, aligned.
         engine: runs the encoder.
-        comparer: the goldens' own, whose metrics are used.
+        comparer: the goldens' own, on the CPU, whose metrics are used.
     """
     described = describe(engine, images)
     distances = np.zeros((len(images), len(images)))
     for index in range(len(images)):
         single = [
-            GoldenBank(projection=b.projection, rows=torch.from_numpy(kind[index]) @ b.projection, scale=b.scale)
+            GoldenBank(projection=b.projection, rows=kind[index] @ b.projection, scale=b.scale)
             for b, kind in zip(comparer.banks, described, strict=True)
         ]
         maps = Comparer(single, comparer.golden_maps).compare(described)
@@ -101,9 +101,10 @@ def golden_distances(images: Sequence[NDArray[np.uint8]], engine: Engine, compar
 
 
 def describe(engine: Engine, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
-    """Describe any number of working images, a few at a time."""
-    parts = [engine.describe(images[at : at + _DESCRIBED_AT_ONCE]) for at in range(0, len(images), _DESCRIBED_AT_ONCE)]
-    return Descriptors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    """Describe any number of working images, a few at a time; what is said of them comes to the CPU."""
+    few = (images[at : at + _DESCRIBED_AT_ONCE] for at in range(0, len(images), _DESCRIBED_AT_ONCE))
+    parts = [engine.describe(some).cpu() for some in few]
+    return Descriptors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def model_path(cache: Path, *, encoder: str, reference_set: str, recipe: str) -> Path:

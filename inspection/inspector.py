@@ -61,7 +61,7 @@ class Inspector:
         reference_set: the goldens and the recipe.
         calibration: chooses the threshold; without one every frame is CANNOT_INSPECT, though compared.
         cache: where the exported encoder and the goldens' features are kept; None keeps nothing on disk.
-        engine: `auto`, `onnx`, `torch` or `cuda`.
+        engine: `auto`, `onnx`, `torch`, `cuda` or `cuda-half`.
 
     Raises:
         WeightsError: the encoder's weights are missing or don't fit.
@@ -120,6 +120,11 @@ class Inspector:
     def engine(self) -> str:
         """Name of the engine in use."""
         return self._engine.name
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether frames are best judged in batches, on one device that all threads share."""
+        return self._engine.device.type == "cuda"
 
     @property
     def learned_from(self) -> frozenset[str]:
@@ -210,10 +215,11 @@ class Inspector:
 
     def _compared(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[NDArray[np.float32], TypeMap | None]]:
         """Of each image a grid of distances, and what kind of defect each place would be where that was learned."""
-        grids = list(self._comparer.compare(self._engine.describe(images))) if images else []
-        if self._learned is None:
-            return [(grid, None) for grid in grids]
-        return [self._learned.compare(image, grid) for image, grid in zip(images, grids, strict=True)]
+        with self._engine.own_stream():
+            grids = list(self._comparer.compare(self._engine.describe(images))) if images else []
+            if self._learned is None:
+                return [(grid, None) for grid in grids]
+            return [self._learned.compare(image, grid) for image, grid in zip(images, grids, strict=True)]
 
     def _decided(
         self, frame: PreparedFrame, grid: NDArray[np.float32], types: TypeMap | None, share: float

@@ -84,7 +84,7 @@ class Recogniser:
 
         Where a structure lies does not count, so that a part may be moved and turned.
         """
-        intensity = self._engine.describe(images).intensity  # (B, P, C)
+        intensity = self._engine.describe(images).intensity.cpu().numpy()  # (B, P, C)
         parts = [_unit(intensity.mean(axis=1)), _unit(intensity.std(axis=1))]
         return _unit(np.concatenate(parts, axis=1))
 

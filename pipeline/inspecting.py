@@ -46,7 +46,7 @@ def inspect_frames(
         files: what to judge.
         keep_images: hand the frames' pictures on, for evidence.
     """
-    on_gpu = inspector.engine == "cuda"
+    on_gpu = inspector.on_gpu
     at_once = _BATCH_ON_CUDA if on_gpu else 1
     workers = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:

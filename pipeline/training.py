@@ -88,7 +88,7 @@ def train_on_pairs(  # noqa: PLR0913 - what a training consists of, by name
         manifest: the CSV.
         design: architecture, distance and loss; its types are taken from the boxes.
         plan: how long and how.
-        engine: `auto`, `onnx`, `torch` or `cuda`; all but the first on CUDA train on the CPU.
+        engine: `auto`, `onnx`, `torch`, `cuda` or `cuda-half`; the network is fitted on CUDA where that runs there.
         by: who does it, for the audit record.
         watcher: told step, steps and, after each epoch, what it measured.
 
@@ -223,10 +223,9 @@ def fit_twin(  # noqa: PLR0913 - what a fit consists of, by name
         TwinError: too few pairs, or the loss is no number any more.
     """
     torch.manual_seed(plan.seed)
-    on_gpu = engine in {EngineChoice.AUTO, EngineChoice.CUDA} and torch.cuda.is_available()
     checkpoints = Checkpoints(folder=folder / "checkpoint", key=digest_of([design.digest, asdict(plan), *key]))
     twin = Twin(design)
-    device = torch.device("cuda" if on_gpu else "cpu")
+    device = EngineChoice(engine).here().device
     epochs = fit(twin, learning, held_out, plan, device=device, checkpoints=checkpoints, watcher=watcher)
     checkpoints.clear()
     return twin.cpu(), epochs

@@ -14,7 +14,7 @@ from drawn_night import PRODUCT, draw_part
 from safetensors.torch import save_file
 
 from inspection.encoder import load_encoder
-from inspection.engine import OnnxEngine, TorchEngine
+from inspection.engine import EngineChoice, OnnxEngine, TorchEngine
 from inspection.errors import TwinError, WeightsError
 from inspection.inspector import Inspector
 from inspection.learned.design import Twin, TwinDesign
@@ -61,12 +61,12 @@ def test_engines_agree_on_any_backbone(tmp_path, name):
     """Whatever its patch, its order of axes and its own size: descriptors of every place, the same in both engines."""
     choice = choice_of(name, tmp_path)
     images = [draw_part(seed, scratched=seed == 1) for seed in range(2)]
-    eager = TorchEngine(choice, device="cpu", side=SIDE).describe(images)
+    eager = TorchEngine(choice, EngineChoice.TORCH, side=SIDE).describe(images)
     exported = OnnxEngine(choice, cache=None, side=SIDE).describe(images)
     assert eager.direction.shape[:2] == (2, (SIDE // 8) ** 2)
     for one, other in zip(eager, exported, strict=True):
-        assert np.isfinite(one).all()
-        np.testing.assert_allclose(one * np.abs(one), other * np.abs(other), atol=1e-3, rtol=1e-3)
+        assert one.isfinite().all()
+        torch.testing.assert_close(one * one.abs(), other * other.abs(), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", [PATCHES_OF_14, CHANNELS_LAST])

@@ -139,7 +139,7 @@ def made_up(goldens, copies, places=64, channels=8):
     base = draw(size=(1, places, channels))
 
     def kind(*shape):
-        return (base + 0.2 * draw(size=(*shape, places, channels))).astype(np.float32)
+        return torch.from_numpy((base + 0.2 * draw(size=(*shape, places, channels))).astype(np.float32))
 
     changed = [Descriptors(kind(copies), kind(copies)) for _ in range(goldens)]
     return Descriptors(kind(goldens), kind(goldens)), changed
@@ -156,8 +156,8 @@ def test_cost_does_not_grow_with_goldens(monkeypatch):
 
 def test_identical_goldens_give_finite_distances():
     """Goldens without any difference between them or their copies divide nothing by zero."""
-    same = np.random.default_rng(0).normal(size=(1, 64, 8)).astype(np.float32)
-    two = Descriptors(same.repeat(2, 0), same.repeat(2, 0))
+    same = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 64, 8)).astype(np.float32)).repeat(2, 1, 1)
+    two = Descriptors(same, same)
     comparer = fit_comparer(two, [two, two])
     assert np.isfinite(comparer.compare(two)).all()
 

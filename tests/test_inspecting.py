@@ -61,7 +61,7 @@ def test_files_are_judged_as_pictures_are(plates, folder):
 def test_bad_files_in_the_middle_harm_nobody(plates, folder, tmp_path, monkeypatch, together):
     """A hundred bad inputs among good frames: all get a row, none of the bad ones passes, the good keep theirs."""
     monkeypatch.setattr(inspecting, "_BATCH_ON_CUDA", together)
-    monkeypatch.setattr(type(plates.inspector), "engine", "cuda" if together > 1 else "onnx")
+    monkeypatch.setattr(type(plates.inspector), "on_gpu", together > 1)
     write_bad_inputs(tmp_path / "bad")
     good = list_frames([folder])
     files = [*good[:6], *list_frames([tmp_path / "bad"]), *good[6:]]

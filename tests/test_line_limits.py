@@ -74,6 +74,19 @@ def test_a_receiver_that_is_away_past_the_deadline_means_not_inspected(workspace
     assert [row["verdict"] for row in records(workspace)] == ["CANNOT_INSPECT"] * 2
 
 
+def test_a_verdict_that_is_told_late_is_an_event(workspace):
+    """It was certain in time, and the receiver took longer than ever before: the line's people are told."""
+
+    class Hesitant(ListSink):
+        def send(self, signal):
+            time.sleep(0.6)
+            super().send(signal)
+
+    _, sink = run(workspace, night(1), Hesitant(), deadline=0.5)
+    assert [signal.late for signal in sink.signals] == [False]
+    assert EventKind.TOLD_LATE in events(workspace)
+
+
 def test_frames_that_come_too_fast_are_skipped_and_told(workspace):
     """Under `skip` every frame has its record: judged, or CANNOT_INSPECT at once."""
     camera = ListCamera(night(40), every=0.005, live=True)

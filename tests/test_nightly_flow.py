@@ -22,7 +22,7 @@ def nightly(monkeypatch, workspace):
     monkeypatch.setattr(nightly.Night, "plan", lambda _night: night_plan(workspace))
     monkeypatch.setattr(nightly, "judge_chunk", portion_result)
     monkeypatch.setattr(nightly, "summarise_batch", lambda _plan, seconds: night_summary(seconds=seconds))
-    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(engine="onnx"))
+    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(on_gpu=False))
     for step in (nightly.plan_night, nightly.judge_frames, nightly.summarise_night):
         monkeypatch.setattr(step, "retry_delay_seconds", [0, 0])
     return nightly
@@ -163,6 +163,6 @@ def test_portions_take_turns_on_a_gpu_only(run, nightly, monkeypatch):
     monkeypatch.setattr(nightly, "concurrency", concurrency)
     run()
     assert held == []
-    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(engine="cuda"))
+    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(on_gpu=True))
     run()
     assert held == ["gpu", "gpu"]

@@ -10,7 +10,7 @@ import typer
 
 from pipeline.workspace import Workspace
 
-EngineName = Literal["auto", "onnx", "torch", "cuda"]
+EngineName = Literal["auto", "onnx", "torch", "cuda", "cuda-half"]
 RegistrationName = Literal["none", "shift", "rigid", "homography", "auto"]
 
 Product = Annotated[str, typer.Argument(metavar="PRODUCT", help="The part number.")]

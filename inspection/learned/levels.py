@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from inspection.cache import keep, kept
+from inspection.cuda import on_device, settled
 from inspection.engine import EngineChoice, open_session
 from inspection.learned.architecture import PairMaps
 
@@ -56,7 +57,7 @@ class TorchLevels:
     def levels(self, images: NDArray[np.uint8]) -> list[torch.Tensor]:
         """See `LevelEngine`."""
         with torch.set_grad_enabled(self._trained):
-            found: list[torch.Tensor] = self._encoder(torch.from_numpy(images).to(self._device))
+            found: list[torch.Tensor] = self._encoder(on_device(images, self._device))
             return found
 
 
@@ -67,22 +68,21 @@ def open_levels(
 
     Args:
         encoder: which stays as it is.
-        engine: `auto`, `onnx`, `torch` or `cuda`.
+        engine: `auto`, `onnx`, `torch`, `cuda` or `cuda-half`.
         path: where the exported graph is kept; None keeps it nowhere.
     """
-    kind = _kind(engine)
+    kind = EngineChoice(engine).here()
     if kind is EngineChoice.ONNX:
         torch.set_num_threads(1)  # several frames at once use the cores better
         return kind.value, OnnxLevels(encoder, threads=1, path=path).levels
-    device = torch.device("cuda" if kind is EngineChoice.CUDA else "cpu")
-    return kind.value, TorchLevels(encoder.to(device), device=device).levels
+    return kind.value, TorchLevels(encoder.to(kind.device), device=kind.device).levels
 
 
 @dataclass(frozen=True)
 class EncodedGolden:
-    """A golden's levels, computed once."""
+    """A golden's levels, computed once, where the engine runs."""
 
-    levels: tuple[NDArray[np.float32], ...]
+    levels: tuple[torch.Tensor, ...]
 
 
 class PairEngine:
@@ -91,16 +91,17 @@ class PairEngine:
     Args:
         trained: the network.
         cache: where the exported graphs are kept; None keeps nothing.
-        engine: `auto`, `onnx`, `torch` or `cuda`.
+        engine: `auto`, `onnx`, `torch`, `cuda` or `cuda-half`.
         threads: of one frame, as in `inspection.engine`.
     """
 
     def __init__(self, trained: TrainedTwin, *, cache: Path | None, engine: str = "auto", threads: int = 1) -> None:
-        kind = _kind(engine)
+        kind = EngineChoice(engine).here()
         self.name = kind.value
         twin = trained.twin
         self._twin: Twin | None = None
-        self._device = torch.device("cuda" if kind is EngineChoice.CUDA else "cpu")
+        self._device = kind.device
+        self._half = kind is EngineChoice.CUDA_HALF
         if kind is EngineChoice.ONNX:
             torch.set_num_threads(threads)
             levels = twin.encoder(_images())
@@ -117,14 +118,15 @@ class PairEngine:
             )
         else:
             self._twin = twin.to(self._device).eval()
+            settled(self._device)
 
     def encode_golden(self, golden: NDArray[np.uint8]) -> EncodedGolden:
         """Levels of one (H, W, 3) uint8 golden; H and W are multiples of 32."""
         if self._twin is None:
-            return EncodedGolden(tuple(_run(self._of_golden, golden[None])))
-        with torch.inference_mode():
-            encoder = self._twin.golden_encoder or self._twin.encoder
-            return EncodedGolden(tuple(level.cpu().numpy() for level in encoder(self._batch(golden))))
+            return EncodedGolden(tuple(map(torch.from_numpy, _run(self._of_golden, golden[None]))))
+        encoded = self._encoded(self._twin.golden_encoder or self._twin.encoder, golden)
+        settled(self._device)
+        return EncodedGolden(tuple(encoded))
 
     def compare(self, frame: NDArray[np.uint8], goldens: Sequence[EncodedGolden]) -> list[PairMaps]:
         """Compare one (H, W, 3) uint8 frame with goldens of its size.
@@ -134,22 +136,19 @@ class PairEngine:
         """
         if self._twin is None:
             levels = _run(self._of_frame, frame[None])
-            return [_maps(_run(self._comparer, *levels, *golden.levels)) for golden in goldens]
+            sides = [[level.numpy() for level in golden.levels] for golden in goldens]
+            return [_maps(_run(self._comparer, *levels, *side)) for side in sides]
         with torch.inference_mode():
-            encoded = self._twin.encoder(self._batch(frame))
-            sides = [[torch.from_numpy(level).to(self._device) for level in golden.levels] for golden in goldens]
-            found = [self._twin.compare(encoded, side) for side in sides]
-            return [PairMaps(maps.logit.float().cpu(), maps.types.float().cpu()) for maps in found]
+            encoded = self._encoded(self._twin.encoder, frame)
+            found = [self._twin.compare(encoded, golden.levels) for golden in goldens]
+            return [PairMaps(maps.logit.cpu(), maps.types.cpu()) for maps in found]
 
-    def _batch(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        return torch.from_numpy(image[None]).to(self._device)
-
-
-def _kind(engine: str) -> EngineChoice:
-    kind = EngineChoice(engine)
-    if kind is not EngineChoice.AUTO:
-        return kind
-    return EngineChoice.CUDA if torch.cuda.is_available() else EngineChoice.ONNX
+    @torch.inference_mode()
+    def _encoded(self, encoder: LevelEncoder, image: NDArray[np.uint8]) -> list[torch.Tensor]:
+        """Levels of one (H, W, 3) uint8 image, float32; inside the encoder float16 where that was asked for."""
+        batch = on_device(image[None], self._device)
+        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+            return [level.float() for level in encoder(batch)]
 
 
 class _Flat(nn.Module):

@@ -67,7 +67,7 @@ class LearnedComparison:
         fusion: how both go together; None gives the network alone.
         goldens: (S, S, 3) uint8 at the working size, aligned with the first.
         cache: where exported graphs are kept; None keeps nothing.
-        engine: `auto`, `onnx`, `torch` or `cuda`.
+        engine: `auto`, `onnx`, `torch`, `cuda` or `cuda-half`.
     """
 
     def __init__(

@@ -15,11 +15,14 @@ from inspection.verdicts import Judgement, Reason
 from pipeline.line.admitted import Judged, file_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from inspection.inspector import Inspector
     from pipeline.cameras import Shot
     from pipeline.line.pace import Pace
 
 _LARGEST_BATCH: Final = 16
+_BATCHES_IN_HAND: Final = 2
 _LATENCY_SHARE: Final = 0.4  # of the limit that one batch on the GPU may take
 
 logger = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ class Judges:
     def __init__(self, inspector: Inspector, pace: Pace, *, workers: int) -> None:
         self.inspector = inspector
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="judge")
-        self._batches = _Batches(pace) if inspector.engine == "cuda" else None
+        self._batches = _Batches(pace) if inspector.on_gpu else None
 
     def submit(self, shot: Shot) -> Future[Judged]:
         """Begin to judge a shot."""
@@ -89,32 +92,48 @@ class _Waiting:
 
 
 class _Batches:
-    """Forms batches for the GPU of whatever waits while it works, as large as the latency limit lets them be."""
+    """Forms batches for the GPU of whatever waits while it works, as large as the latency limit lets them be.
+
+    Two are in hand at a time, each on a stream of its own: while one is computed, the other is copied there or
+    decided here.
+    """
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue()
         self._most = 1
-        self._thread = threading.Thread(target=self._run, name="gpu-batches", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"gpu-batches-{number}", daemon=True)
+            for number in range(_BATCHES_IN_HAND)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def put(self, waiting: _Waiting) -> None:
         self._waiting.put(waiting)
 
     def close(self) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < self._most and not self._waiting.empty():
-                another = self._waiting.get()
-                if another is None:
-                    self._judge(batch)
-                    return
-                batch.append(another)
+            batch = [first, *self._more()]
             self._judge(batch)
+
+    def _more(self) -> Iterator[_Waiting]:
+        """What waits besides the first, up to the largest batch."""
+        for _ in range(self._most - 1):
+            try:
+                another = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if another is None:
+                self._waiting.put(None)  # this thread reads it again when it asks for its next batch
+                return
+            yield another
 
     def _judge(self, batch: list[_Waiting]) -> None:
         """Judge frames together that were prepared by the same inspector; it may just have been replaced."""

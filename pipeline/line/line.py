@@ -150,9 +150,9 @@ class Line:
         return self.status.snapshot()
 
     @property
-    def engine(self) -> str:
-        """Name of the engine that judges."""
-        return self._judges.inspector.engine
+    def on_gpu(self) -> bool:
+        """Whether it judges on a GPU."""
+        return self._judges.inspector.on_gpu
 
     @property
     def golden(self) -> NDArray[np.uint8]:

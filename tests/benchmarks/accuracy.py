@@ -51,7 +51,7 @@ def plain_distances(goldens: list[np.ndarray], images: list[np.ndarray], cache: 
 
     def features(pictures: list[np.ndarray]) -> torch.Tensor:
         roots = describe(engine, [working_image(picture, 256) for picture in pictures]).intensity[..., LEVELS_8_AND_16]
-        return torch.from_numpy(roots * np.abs(roots))
+        return roots * roots.abs()
 
     bank = features(goldens).flatten(0, 1)
     found = []

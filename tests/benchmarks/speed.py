@@ -19,7 +19,7 @@ import numpy as np
 
 from inspection.calibration import provisional_calibration
 from inspection.decision import find_regions, image_distance, similarity_map, spread_to_pixels
-from inspection.engine import OnnxEngine, TorchEngine
+from inspection.engine import EngineChoice, OnnxEngine, TorchEngine
 from inspection.inspector import Inspector
 from inspection.recipe import EncoderChoice, Recipe, RegistrationMethod
 from pipeline.batch import judge_chunk, plan_batch
@@ -82,7 +82,7 @@ def main() -> None:
         image = cv2.cvtColor(cv2.imread(str(files[-1])), cv2.COLOR_BGR2RGB)
         working = np.ascontiguousarray(cv2.resize(image, (256, 256)))
         onnx = OnnxEngine(EncoderChoice(), cache=home / "cache")
-        eager = TorchEngine(EncoderChoice(), device="cpu")
+        eager = TorchEngine(EncoderChoice(), EngineChoice.TORCH)
         _, ready = enrolled(home, files[:4], "four", Recipe())
         inspectors = {count: enrolled(home, files[:count], f"g{count}")[0] for count in (1, 16, 64)}
         encode = milliseconds(lambda: onnx.describe([working]))
