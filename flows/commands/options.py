@@ -39,7 +39,10 @@ References = Annotated[
 ]
 Engine = Annotated[
     EngineName,
-    typer.Option("--engine", help="Where the network runs: auto takes CUDA where there is a device, else onnx."),
+    typer.Option(
+        "--engine",
+        help="Where the network runs: auto takes cuda where there is a device, else onnx; cuda-half: in mixed precision.",
+    ),
 ]
 Labelled = Annotated[
     Path,
