@@ -41,7 +41,7 @@ Engine = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="Where the network runs: auto takes cuda where there is a device, else onnx; cuda-half: in mixed precision.",
+        help="Where the network runs: auto takes cuda where there is a device, else onnx; cuda-half: mixed precision.",
     ),
 ]
 Labelled = Annotated[
