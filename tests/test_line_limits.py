@@ -8,6 +8,7 @@ import pytest
 from line_samples import ListCamera, ListSink, events, meanwhile, night, records, run
 from signal_receivers import wait_for
 
+from inspection.errors import RecordsError
 from inspection.verdicts import Verdict
 from pipeline.line.events import EventKind
 from pipeline.line.settings import Policy
@@ -59,6 +60,31 @@ def test_a_verdict_after_the_deadline_is_told_not_inspected_in_time(workspace):
     assert any("FLAG after" in row["reason"] for row in rows)
     assert [row["similarity"] is not None for row in rows] == [True, True]
     assert EventKind.TOO_LATE in events(workspace)
+
+
+def test_late_parts_wait_for_the_records_without_their_pictures_piling_up(workspace):
+    """While the database is away only the newest verdicts that came too late are kept; every part gets its row."""
+    count, kept = 80, []
+
+    def records_away(line):
+        recorder = line._recorder
+        portion = recorder._portion
+
+        def portion_later(tables):
+            if sum(line.snapshot().counts.values()) < count:
+                message = "the database is away"
+                raise RecordsError(message)
+            kept.append(len(recorder._late))
+            portion(tables)
+
+        recorder._portion = portion_later
+
+    run(workspace, night(4) * (count // 4), before=records_away, deadline=0.0005)
+    assert kept[0] == 64
+    rows = records(workspace)
+    assert len(rows) == count
+    assert all(row["reason"].startswith("too late: ") for row in rows)
+    assert sum(row["similarity"] is not None for row in rows) == 64
 
 
 def test_a_receiver_that_is_away_past_the_deadline_means_not_inspected(workspace):

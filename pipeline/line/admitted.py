@@ -99,9 +99,9 @@ def refusal(kind: Reason, detail: str, provenance: Provenance) -> Judgement:
 
 
 def too_late(judgement: Judgement, *, seconds: float, deadline: float) -> Judgement:
-    """A judgement that came after the deadline: what it says is kept, but the part counts as not inspected."""
-    said = judgement.verdict.value.replace("_", " ")
-    reason = f"{Reason.TOO_LATE.value}: {said} after {1000 * seconds:.0f} ms, {1000 * deadline:.0f} ms are allowed"
+    """A judgement that can't be told by the deadline: what it says is kept, but the part counts as not inspected."""
+    said = f"{judgement.verdict.value.replace('_', ' ')} after {1000 * seconds:.0f} ms"
+    reason = f"{Reason.TOO_LATE.value}: {said}, too late to be told within {1000 * deadline:.0f} ms"
     return replace(judgement, verdict=Verdict.CANNOT_INSPECT, reason=reason)
 
 

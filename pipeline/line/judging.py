@@ -64,8 +64,13 @@ class Judges:
 
     def _prepare(self, shot: Shot, future: Future[Judged]) -> None:
         inspector = self.inspector
+        try:
+            waiting = _Waiting(inspector, prepared(inspector, shot), file_digest(shot), future)
+        except BaseException as error:
+            future.set_exception(error)  # whoever waits for it must hear of it
+            raise
         if self._batches is not None:
-            self._batches.put(_Waiting(inspector, prepared(inspector, shot), file_digest(shot), future))
+            self._batches.put(waiting)
 
 
 def prepared(inspector: Inspector, shot: Shot) -> PreparedFrame:

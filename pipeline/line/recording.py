@@ -39,7 +39,8 @@ class Recorder:
     """Writes records, evidence and reviewers' pictures in a thread of its own, some times a second.
 
     While the database can't be written all waits in the spool; pictures wait in memory, the newest
-    64 of them: a row whose picture had to go has no evidence.
+    64 of them: a row whose picture had to go has no evidence. So do verdicts that came too late: a row that had to do
+    without tells only that it was.
 
     Args:
         settings: the line's.
@@ -54,7 +55,7 @@ class Recorder:
         self._url = settings.workspace.records_url
         self._lock = threading.Lock()
         self._seen: OrderedDict[int, Decided] = OrderedDict()
-        self._late: dict[int, Decided] = {}
+        self._late: OrderedDict[int, Decided] = OrderedDict()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
 
@@ -67,11 +68,9 @@ class Recorder:
         witness = Witness(self._settings.workspace, self.inspector, one.batch)
         with self._lock:
             if _is_late(one):
-                self._late[one.signal.sequence] = one
+                _keep_newest(self._late, one)
             elif one.verdict.frame.image is not None and witness.wants(one.verdict):
-                self._seen[one.signal.sequence] = one
-                while len(self._seen) > _MOST_PICTURES:
-                    self._seen.popitem(last=False)
+                _keep_newest(self._seen, one)
 
     def stop(self, *, seconds: float) -> bool:
         """Record what waits, for `seconds` at most; False where not all could be recorded: it waits in the spool."""
@@ -169,6 +168,13 @@ class _Tables:
         self.verdicts = stack.enter_context(VerdictRecords(url))
         self.reviews = stack.enter_context(ReviewRecords(url))
         self.events = stack.enter_context(LineEventRecords(url))
+
+
+def _keep_newest(kept: OrderedDict[int, Decided], one: Decided) -> None:
+    """Each holds a picture: only so many may wait for a database that is away."""
+    kept[one.signal.sequence] = one
+    while len(kept) > _MOST_PICTURES:
+        kept.popitem(last=False)
 
 
 def _is_late(one: Decided) -> bool:
