@@ -31,6 +31,13 @@ def on_device(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
+def float32_throughout(device: torch.device) -> None:
+    """No TF32 in this process: it would move similarities by more than 1e-3."""
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def settled(device: torch.device) -> None:
     """Wait until what was made on a device is there for every stream; call it once after setting up."""
     if device.type == "cuda":

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from inspection.cache import keep, kept
-from inspection.cuda import HalfPrecision, OwnStreams, on_device, settled
+from inspection.cuda import HalfPrecision, OwnStreams, float32_throughout, on_device, settled
 from inspection.encoder import USUAL_SIDE, DescriptorNetwork, encoder_digest, load_encoder
 from inspection.errors import EngineError
 
@@ -136,7 +136,7 @@ class TorchEngine:
             network.backbone = HalfPrecision(network.backbone)
         if self.device.type == "cuda":
             network = network.to(memory_format=torch.channels_last)
-            torch.backends.cudnn.allow_tf32 = False  # it would move similarities by more than 1e-3
+        float32_throughout(self.device)
         self._network = network.to(self.device)
         self._streams = OwnStreams(self.device)
         settled(self.device)

@@ -26,7 +26,7 @@ from pipeline.line_page.reading import ShownLine
 from pipeline.line_page.server import PageServer
 from pipeline.records import ReviewRecords
 from pipeline.servers import start_mlflow_server, wait_until_healthy
-from pipeline.signals.file_sink import LogSink
+from pipeline.signals.log_sink import LogSink
 from pipeline.simulator import LineSimulator
 from pipeline.tracking.connection import connected
 from pipeline.tracking.runs import experiment_of

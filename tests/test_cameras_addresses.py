@@ -63,7 +63,8 @@ def test_a_folder_passes_over_what_is_known(tmp_path: Path) -> None:
     """Names of frames that were recorded before a restart."""
     for number in (1, 2):
         put(tmp_path / f"{number}.png", encoded(number))
-    camera = open_camera(str(tmp_path), seen={"1.png"})
+    camera = open_camera(str(tmp_path))
+    camera.pass_over({"1.png"})
     camera.open()
     assert next_shot(camera).frame == "2.png"
 

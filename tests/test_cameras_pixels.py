@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.cameras import clocks
 from pipeline.cameras.capture import rgb
 from pipeline.cameras.clocks import BlockCount, DeviceClock, in_utc
 from pipeline.cameras.pixels import FORMATS, check_format, rgb_from_pixels
@@ -156,6 +157,19 @@ def test_a_device_clock_never_tells_of_the_future() -> None:
     clock = DeviceClock()
     clock.captured(1000.0)
     assert clock.captured(1000.7) <= time.monotonic()
+
+
+def test_a_frame_that_was_held_up_for_seconds_is_no_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stood still for three seconds must not judge what it finds then as if it were fresh."""
+    now = [100.0]
+    monkeypatch.setattr(clocks.time, "monotonic", lambda: now[0])
+    clock = DeviceClock()
+    for second in range(5):
+        now[0] = 100.0 + second
+        clock.captured(10.0 + second)
+    now[0] = 108.0
+    assert clock.captured(15.0) == pytest.approx(105.0, abs=0.01)
+    assert clock.captured(18.0) == pytest.approx(108.0, abs=0.01)
 
 
 def test_a_device_clock_that_was_set_anew_is_learned_again() -> None:

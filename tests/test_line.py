@@ -161,7 +161,7 @@ def test_numbers_of_an_earlier_life_swallow_nothing(workspace):
 
 def test_parts_in_hand_at_a_kill_are_told_not_inspected(workspace):
     """They get their one signal and one record at the next start, before all others."""
-    spool = TwofoldSpool(spool_file(settings_of(workspace, PRODUCT)), sinks=["list sink"], remember_names=False)
+    spool = TwofoldSpool(spool_file(settings_of(workspace, PRODUCT)), sinks=["list sink"], remember_as=None)
     spool_file(settings_of(workspace, PRODUCT)).parent.mkdir(parents=True, exist_ok=True)
     spool.admit(SpooledPart(sequence=1, frame="line1/x-1", part_id="p1", captured_at="2026-03-01T10:00:00+00:00"))
     spool.close()

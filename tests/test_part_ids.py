@@ -174,3 +174,10 @@ def test_other_addresses_are_refused(address):
 def test_a_topic_may_have_any_signs():
     """As an address writes them."""
     assert MqttPartIds("mqtt://host/line%201/%23")._topic == "line 1/#"
+
+
+def test_a_retained_announcement_without_a_time_names_nobody():
+    """A broker gives it again at each connection, long after its part has gone by."""
+    ids = MqttPartIds("mqtt://127.0.0.1/line1/parts")
+    ids._hear(None, None, SimpleNamespace(payload=b'{"part_id": "OLD"}', topic="line1/parts", retain=True))
+    assert ids.for_capture(datetime.now(UTC)) is None

@@ -33,7 +33,7 @@ def path(tmp_path):
 @pytest.fixture
 def spool(path):
     """A new spool with one receiver."""
-    found = TwofoldSpool(path, sinks=[SINK], remember_names=True)
+    found = TwofoldSpool(path, sinks=[SINK], remember_as="folder")
     yield found
     found.close()
 
@@ -41,7 +41,7 @@ def spool(path):
 def reopened(spool, path, **others):
     """The spool as the next process finds it."""
     spool.close()
-    return TwofoldSpool(path, **{"sinks": [SINK], "remember_names": True, **others})
+    return TwofoldSpool(path, **{"sinks": [SINK], "remember_as": "folder", **others})
 
 
 def admit(spool, *, decide=True):
@@ -123,10 +123,12 @@ def test_names_are_remembered_until_their_files_are_gone(spool, path):
     """So a folder gives no frame twice."""
     admit(spool)
     admit(spool)
-    spool.forget_seen(["1.png"])
-    spool = reopened(spool, path)
-    assert spool.seen() == {"2.png"}
     spool.close()
+    names = Spool(path)
+    assert names.seen("another folder") == set()
+    names.forget_seen("folder", ["1.png"])
+    assert names.seen("folder") == {"2.png"}
+    names.close()
 
 
 def test_space_is_kept_free_and_used_once_the_disk_is_full(spool, path, monkeypatch):
@@ -180,7 +182,7 @@ def test_a_broken_file_is_an_error_that_names_it(path):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database at all, but longer than a header would be" * 40)
     with pytest.raises(RecordsError, match=r"spool\.db"):
-        TwofoldSpool(path, sinks=[SINK], remember_names=False)
+        TwofoldSpool(path, sinks=[SINK], remember_as=None)
 
 
 def test_kill_9_loses_no_number_that_was_given(path):
@@ -191,7 +193,7 @@ def test_kill_9_loses_no_number_that_was_given(path):
         sys.path.insert(0, "tests")
         from test_spool import admit, SINK
         from pipeline.line.twofold_spool import TwofoldSpool
-        spool = TwofoldSpool(Path(sys.argv[1]), sinks=[SINK], remember_names=True)
+        spool = TwofoldSpool(Path(sys.argv[1]), sinks=[SINK], remember_as="folder")
         while True:
             print(admit(spool), flush=True)
     """
@@ -202,7 +204,7 @@ def test_kill_9_loses_no_number_that_was_given(path):
         process.kill()
         rest = process.communicate()[0].split("\n")[:-1]
     last = int(rest[-1]) if rest else last
-    spool = TwofoldSpool(path, sinks=[SINK], remember_names=True)
+    spool = TwofoldSpool(path, sinks=[SINK], remember_as="folder")
     assert spool.next_sequence() >= last + 1
     assert len(spool.to_tell(SINK, 10**6)) >= last >= 200
     spool.close()

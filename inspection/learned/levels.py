@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from inspection.cache import keep, kept
-from inspection.cuda import on_device, settled
+from inspection.cuda import float32_throughout, on_device, settled
 from inspection.engine import EngineChoice, open_session
 from inspection.learned.architecture import PairMaps
 
@@ -75,6 +75,7 @@ def open_levels(
     if kind is EngineChoice.ONNX:
         torch.set_num_threads(1)  # several frames at once use the cores better
         return kind.value, OnnxLevels(encoder, threads=1, path=path).levels
+    float32_throughout(kind.device)
     return kind.value, TorchLevels(encoder.to(kind.device), device=kind.device).levels
 
 
@@ -117,6 +118,7 @@ class PairEngine:
                 _Flat(twin, len(levels)), (*levels, *levels), named and _part(named, "pair"), threads
             )
         else:
+            float32_throughout(self._device)
             self._twin = twin.to(self._device).eval()
             settled(self._device)
 

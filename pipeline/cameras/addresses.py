@@ -21,8 +21,6 @@ from pipeline.cameras.video_file import VideoFileCamera
 from pipeline.reading import FRAME_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from pipeline.cameras.camera import Camera
 
 ACCEPTED = (
@@ -34,12 +32,11 @@ _DEVICE = re.compile(r"(?:/dev/video|usb:)([0-9]{1,3})")
 _SIZE = re.compile(r"([0-9]{2,5})x([0-9]{2,5})")
 
 
-def open_camera(source: str, *, seen: Collection[str] = ()) -> Camera:
+def open_camera(source: str) -> Camera:
     """The camera of an address, ready to be opened; `docs/cameras.md` lists the addresses and their options.
 
     Args:
         source: what a user typed.
-        seen: names of frames that are known already; a folder does not give them again.
 
     Raises:
         CameraSetupError: it is no address of a camera, or an option is unknown or has no such value.
@@ -47,7 +44,7 @@ def open_camera(source: str, *, seen: Collection[str] = ()) -> Camera:
     if source.partition("://")[0].lower() in STREAMS:
         return _stream(source)
     if os.path.exists(source) and not _DEVICE.fullmatch(source):  # noqa: PTH110 - any text may be asked for
-        return _path(source, _Options(source, ""), seen)
+        return _path(source, _Options(source, ""))
     place, _, query = source.partition("?")
     options = _Options(source, query)
     rest = place.partition(":")[2]
@@ -67,9 +64,9 @@ def open_camera(source: str, *, seen: Collection[str] = ()) -> Camera:
     elif place.startswith("gige:") and rest:
         camera = AravisCamera(rest, trigger=options.text("trigger"))
     elif place.startswith("folder:") and rest:
-        camera = _folder(Path(rest), options, seen)
+        camera = _folder(Path(rest), options)
     else:
-        return _path(place, options, seen)
+        return _path(place, options)
     options.finish()
     return camera
 
@@ -89,10 +86,10 @@ def _stream(source: str) -> Camera:
     return LiveVideoCamera(source)
 
 
-def _path(place: str, options: _Options, seen: Collection[str]) -> Camera:
+def _path(place: str, options: _Options) -> Camera:
     path, is_file = Path(place), os.path.isfile(place)  # noqa: PTH113 - any text may be asked for
     if os.path.isdir(place):  # noqa: PTH112
-        camera: Camera = _folder(path, options, seen)
+        camera: Camera = _folder(path, options)
     elif is_file and path.suffix.lower() not in FRAME_SUFFIXES:
         camera = VideoFileCamera(path, pace=options.switch("pace", default=False))
     else:
@@ -103,9 +100,9 @@ def _path(place: str, options: _Options, seen: Collection[str]) -> Camera:
     return camera
 
 
-def _folder(path: Path, options: _Options, seen: Collection[str]) -> Camera:
+def _folder(path: Path, options: _Options) -> Camera:
     settle = options.number("settle", 5.0)
-    return FolderCamera(path, seen=seen, sidecar=options.switch("sidecar", default=True), settle_seconds=settle)
+    return FolderCamera(path, sidecar=options.switch("sidecar", default=True), settle_seconds=settle)
 
 
 def _simulated(options: _Options) -> Camera:

@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 DRIFT = 1e-4  # clocks of cameras and computers go apart by no more than this share of the time
 LAST_SHORT_BLOCK = 65535
-RESET = 2.0  # seconds by which a stamp may be off before the camera's clock counts as set anew
 
 
 class DeviceClock:
     """Learns what the camera's clock shows against `time.monotonic()`.
 
     A frame is never taken after it came; the one with the shortest way tells the difference of the clocks best
-    (Cristian, "Probabilistic clock synchronization", 1989). So a frame that waited in a buffer has its true age.
+    (Cristian, "Probabilistic clock synchronization", 1989). So a frame that waited in a buffer has its true age,
+    however long it waited. A clock that goes backwards was set anew, as when the camera was restarted.
     """
 
     def __init__(self) -> None:
         self._offset: float | None = None
-        self._learned = 0.0
+        self._learned = self._newest = 0.0
 
     def captured(self, device_seconds: float | None) -> float:
         """The moment of a frame that comes now, on `time.monotonic()`; now, where the camera has no clock."""
@@ -27,10 +27,9 @@ class DeviceClock:
         if not device_seconds:
             return now
         offset = now - device_seconds
-        if self._offset is not None:
-            known = self._offset + DRIFT * (now - self._learned)
-            offset = min(offset, known) if abs(offset - known) < RESET else offset
-        self._offset, self._learned = offset, now
+        if self._offset is not None and device_seconds >= self._newest:
+            offset = min(offset, self._offset + DRIFT * (now - self._learned))
+        self._offset, self._learned, self._newest = offset, now, device_seconds
         return device_seconds + offset
 
 

@@ -68,7 +68,7 @@ class FolderCamera:
         self, folder: Path, *, seen: Collection[str] = (), sidecar: bool = True, settle_seconds: float = 5.0
     ) -> None:
         self.name = str(folder)
-        self._folder = folder
+        self.folder = folder
         self._sidecar = sidecar
         self._settle_seconds = settle_seconds
         self._known = set(seen)  # given, or in hand
@@ -76,6 +76,10 @@ class FolderCamera:
         self._unfinished: list[_Arrival] = []
         self._identity: tuple[int, int] | None = None
         self._next_look = self._last_arrival = 0.0
+
+    def pass_over(self, seen: Collection[str]) -> None:
+        """Names of further frames that are known already and are not given again; before it is opened."""
+        self._known |= set(seen)
 
     def open(self) -> None:
         """Look at what is there.
@@ -118,7 +122,7 @@ class FolderCamera:
 
     def _identify(self) -> tuple[int, int]:
         try:
-            status = self._folder.stat()
+            status = self.folder.stat()
         except OSError as error:
             raise self._lost(error) from error
         return status.st_dev, status.st_ino
@@ -128,7 +132,7 @@ class FolderCamera:
         if self._identify() != self._identity:
             message = f"{self.name}: another folder is in its place, as when a share is unmounted; mount it again"
             raise CameraLostError(message)
-        present = dict(self._scan(str(self._folder), ""))
+        present = dict(self._scan(str(self.folder), ""))
         came = [frame for frame in present if frame not in self._known]
         for frame in sorted(came, key=natural_order):
             self._new.append(_Arrival(frame=frame, path=Path(present[frame]), came=None if at_open else begin))

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from inspection.errors import GoldentwinError
+from pipeline.part_ids import printable_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
+_FIRST_YEAR, _LAST_YEAR = 1980, 2200
 
 
 class SidecarError(GoldentwinError):
@@ -61,7 +63,7 @@ def _part_id(path: Path, value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str | int) and not isinstance(value, bool):
-        return str(value).strip()
+        return printable_id(str(value))
     raise _damaged(path, "its part_id is neither text nor a whole number")
 
 
@@ -70,9 +72,12 @@ def _moment(path: Path, value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(str(value))
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise _damaged(path, "its captured_at is no time in ISO 8601") from error
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:  # what a program writes that has not set the time
+        raise _damaged(path, f"its captured_at lies in the year {moment.year}")
+    return moment
 
 
 def _damaged(path: Path, why: str) -> SidecarError:

@@ -13,7 +13,7 @@ import numpy as np
 from inspection.verdicts import Judgement, Reason, Verdict
 from pipeline.frames import FrameVerdict
 from pipeline.reading import Frame
-from pipeline.records.schema import row_of
+from pipeline.records.schema import row_key, row_of
 from pipeline.signals import Signal
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Judged:
 class Admitted:
     """A frame under its sequence number; `future` gives what the inspector says, None where it was skipped.
 
-    `behind` frames were in hand when it came.
+    `behind` frames were in hand when it came, `at` on `time.monotonic()`.
     """
 
     sequence: int
@@ -51,6 +51,7 @@ class Admitted:
     shot: Shot
     future: Future[Judged] | None
     behind: int = 0
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,8 @@ def interrupted(settings: LineSettings, part: SpooledPart, provenance: Provenanc
 def _decided(settings: LineSettings, verdict: FrameVerdict, sequence: int, *, batch: str, late: bool) -> Decided:
     now = datetime.now(UTC)
     row = row_of(verdict, batch=batch, station=settings.line, evidence=None, judged_at=now)
+    if not verdict.frame.sha256 or verdict.frame.image is None:  # nothing tells it from another of its name
+        row["key"] = row_key({**row, "frame_sha256": f"{verdict.frame.sha256}:{settings.line}:{sequence}"})
     signal = Signal(
         line=settings.line,
         sequence=sequence,

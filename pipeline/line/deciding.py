@@ -40,8 +40,9 @@ class Decider:
         status: is told.
         taken: the parts in their order; None ends them.
         can_tell: whether the receiver that acts is there.
+        on_deciding: called with each part just before it is written down, once more where it had to become another.
         on_decided: called with each part once it is written down.
-        has_left: called with each judged part that is no longer in hand.
+        has_left: called with each part once nobody judges it any more.
     """
 
     def __init__(  # noqa: PLR0913 - what a decider consists of, by name
@@ -54,12 +55,14 @@ class Decider:
         status: LineStatus,
         taken: queue.Queue[Admitted | None],
         can_tell: Callable[[], bool],
+        on_deciding: Callable[[Decided], None],
         on_decided: Callable[[Decided], None],
         has_left: Callable[[Admitted], None],
     ) -> None:
         self._settings, self._pace, self._spool = settings, pace, spool
         self._judges, self._status = judges, status
-        self._taken, self._can_tell, self._on_decided, self._has_left = taken, can_tell, on_decided, has_left
+        self._taken, self._can_tell, self._has_left = taken, can_tell, has_left
+        self._on_deciding, self._on_decided = on_deciding, on_decided
         self._late = Seldom()
         self.working_since: float | None = None
         self.problem: Exception | None = None
@@ -84,16 +87,18 @@ class Decider:
                 self.working_since = time.monotonic()
                 self.keep(self._decide(one))
                 self.working_since = None
-                if one.future is not None:
-                    self._has_left(one)
+                if one.future is not None:  # a late one may still be at it: it keeps its place until then
+                    one.future.add_done_callback(lambda _future, one=one: self._has_left(one))  # type: ignore[misc]
             self._tell_of_late(self._late.rest())
         except Exception as error:  # noqa: BLE001 - the line is stopped by whoever looks after it
             self.problem = error
 
     def keep(self, one: Decided) -> None:
         """Write down what is decided, and hand it on. Where that can't be, the part is told not to be inspected."""
+        self._on_deciding(one)
         if not self._spool.decide(_spooled(one)):
             one = self._not_recorded(one)
+            self._on_deciding(one)
             self._spool.decide_in_memory(_spooled(one))
         self._status.has_decided(one)
         self._on_decided(one)
@@ -118,6 +123,7 @@ class Decider:
         try:
             judged = one.future.result(timeout=max(0.0, until - time.monotonic()))
         except NotYetError:
+            one.future.cancel()  # where nobody has begun with it, nobody will
             detail = f"no verdict that could be told within {1000 * deadline:.0f} ms of its capture"
             return refusal(Reason.TOO_LATE, detail, inspector.provenance), ""
         if time.monotonic() > until or not self._told_by(until):

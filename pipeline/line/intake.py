@@ -110,8 +110,8 @@ class Intake:
         self._thread.join(seconds)
 
     def has_left(self, one: Admitted) -> None:
-        """A judged part has its last word."""
-        self._pace.took(time.monotonic() - one.shot.captured, behind=one.behind)
+        """A part that was to be judged is out of the judges' hands."""
+        self._pace.took(time.monotonic() - one.at, behind=one.behind)
         with self._room:
             self._in_hand -= 1
             self._room.notify()
@@ -127,11 +127,19 @@ class Intake:
         finally:
             with suppress(Exception):
                 self._camera.close()
-            with suppress(Exception):  # the parts in view when the frames ended
-                for shot in self._gate.rest() if self._gate is not None else ():
-                    self._take_in(shot)
+            self._take_in_rest()
             self._tell_of_missed(self._missed.rest())
             self._taken.put(None)
+
+    def _take_in_rest(self) -> None:
+        """The parts in view when the frames ended."""
+        try:
+            for shot in self._gate.rest() if self._gate is not None else ():
+                if not self._has_enough():
+                    self._take_in(shot, last=True)
+        except Exception as error:
+            logger.exception("the last parts can't be taken in")
+            self.problem = self.problem or error
 
     def _read_on(self) -> None:
         self._camera.open()
@@ -157,16 +165,19 @@ class Intake:
         self._count_missed(shot)
         for part in [shot] if self._gate is None else self._gate.see(shot):
             self._take_in(part)
-            if self._settings.frames is not None and self._status.captured >= self._settings.frames:
+            if self._has_enough():
                 return True
         return False
 
-    def _take_in(self, shot: Shot) -> None:
-        if self._policy is Policy.BLOCK and not self._wait_for_room():
+    def _has_enough(self) -> bool:
+        return self._settings.frames is not None and self._status.captured >= self._settings.frames
+
+    def _take_in(self, shot: Shot, *, last: bool = False) -> None:
+        if self._policy is Policy.BLOCK and not self._wait_for_room() and not last:
             return
         with self._room:
             in_hand = self._in_hand
-        judged = self._policy is Policy.BLOCK or self._pace.has_room(in_hand)
+        judged = self._policy is Policy.BLOCK or self._pace.has_room(in_hand, age=self._age(shot))
         self._note_skip(skipped=not judged, in_hand=in_hand)
         sequence = self._spool.next_sequence()
         stamp = f"{shot.captured_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
@@ -182,6 +193,12 @@ class Intake:
         self._taken.put(
             Admitted(sequence=sequence, frame=frame, part_id=part_id, shot=shot, future=future, behind=in_hand)
         )
+
+    def _age(self, shot: Shot) -> float:
+        """Seconds of the time allowed that are gone already. What a gate waited counts against a deadline alone."""
+        if self._gate is not None and self._settings.deadline is None:
+            return 0.0
+        return time.monotonic() - shot.captured
 
     def _wait_for_room(self) -> bool:
         """Wait until another frame can be taken in hand; False where the line stops meanwhile: the frame waits on."""

@@ -63,6 +63,8 @@ class Judges:
         return Judged(judgement=judgement, sha256=file_digest(shot), done_at=time.monotonic())
 
     def _prepare(self, shot: Shot, future: Future[Judged]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         inspector = self.inspector
         try:
             waiting = _Waiting(inspector, prepared(inspector, shot), file_digest(shot), future)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import queue
 import sys
-import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
@@ -19,7 +18,7 @@ from pipeline.line.events import EventKind
 from pipeline.line.intake import Intake
 from pipeline.line.judging import Judges
 from pipeline.line.pace import Pace
-from pipeline.line.readying import alone, open_judge, seconds_a_frame, spool_file
+from pipeline.line.readying import alone, open_judge, remembered_as, seconds_a_frame, spool_file
 from pipeline.line.recording import Recorder
 from pipeline.line.status import LineStatus
 from pipeline.line.telling import WHAT as SIGNAL
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS: Final = 0.25
 _MOST_TELLING: Final = 64
+_MOST_CAPTURED: Final = 10_000
 _SWITCH_SECONDS: Final = 0.0005  # a judge that wants Python back must not wait 5 ms each time for the recorder
 _CAMERA_SECONDS: Final = 10.0
 _DECIDE_SECONDS: Final = 30.0
@@ -97,7 +97,7 @@ class Line:
             single=seconds_a_frame(inspector), workers=workers, limit=settings.latency_limit or settings.deadline
         )
         names = [sink.name for sink in sinks]
-        self._spool = TwofoldSpool(spool_file(settings), sinks=names, remember_names=not camera.live)
+        self._spool = TwofoldSpool(spool_file(settings), sinks=names, remember_as=remembered_as(settings, camera))
         self._taken: queue.Queue[Admitted | None] = queue.Queue()
         self._telling: OrderedDict[int, Decided] = OrderedDict()
         self._judges = Judges(inspector, self._pace, workers=workers)
@@ -126,11 +126,13 @@ class Line:
             status=self.status,
             taken=self._taken,
             can_tell=lambda: not sinks or self.status.up(SIGNAL, sinks[0].name),
+            on_deciding=self._is_deciding,
             on_decided=self._has_decided,
             has_left=self._intake.has_left,
         )
         self._caretaker = Caretaker(settings, self.status, self._spool, self._use)
-        self._stop = threading.Event()
+        self._captured: OrderedDict[int, float] = OrderedDict()
+        self._stopped = False  # no Event: a signal handler that sets one may find its lock held by what it interrupts
         self._why = ""
 
     def __enter__(self) -> Self:
@@ -162,7 +164,7 @@ class Line:
     def stop(self, why: str) -> None:
         """Let the line end; from any thread, or a signal handler."""
         self._why = self._why or why
-        self._stop.set()
+        self._stopped = True
 
     def run(self, watcher: Callable[[LineSnapshot], None] | None = None) -> LineSummary:
         """Run until the line is stopped, its frames end, or as many were taken in as were asked for.
@@ -180,16 +182,16 @@ class Line:
         for teller in self._tellers:
             teller.start()
         self._decider.start()
-        self._recover()
-        self._intake.start()
         started = time.monotonic()
         try:
+            self._recover()
+            self._intake.start()
             while not self._over(started):
                 self._caretaker.look_after()
                 self._look_alive()
                 if watcher is not None:
                     watcher(self.snapshot())
-                self._stop.wait(_TICK_SECONDS)
+                time.sleep(_TICK_SECONDS)
         except BaseException as error:
             self._why = self._why or str(error) or type(error).__name__
             raise
@@ -204,7 +206,7 @@ class Line:
         return f"policy {self._intake.policy.value}, {1000 * self._pace.limit:.0f} ms aimed at"
 
     def _over(self, started: float) -> bool:
-        if self._stop.is_set():
+        if self._stopped:
             return True
         if self.settings.seconds is not None and time.monotonic() - started >= self.settings.seconds:
             self._why = f"{self.settings.seconds:.0f} s are over"
@@ -253,6 +255,7 @@ class Line:
                 self.status,
                 line=self.settings.line,
                 highest_before=highest_before,
+                is_late=self._is_late,
                 on_told=self._has_told if number == 0 else lambda _signal: None,
                 acknowledge_seconds=self.settings.acknowledge_seconds,
             )
@@ -268,11 +271,19 @@ class Line:
         if left:
             self.status.event(EventKind.RECOVERED, f"{len(left)} parts were in hand when the line was killed")
 
-    def _has_decided(self, one: Decided) -> None:
-        self._telling[one.signal.sequence] = one
+    def _is_deciding(self, one: Decided) -> None:
+        """Lay ready what tellers and recorder want beside the spool, before they find the part there."""
+        sequence = one.signal.sequence
+        self._telling[sequence] = one
         while len(self._telling) > _MOST_TELLING:  # nobody is there to be told: the spool has them all
             self._telling.popitem(last=False)
+        if one.admitted is not None:
+            self._captured[sequence] = one.admitted.shot.captured
+            while len(self._captured) > _MOST_CAPTURED:
+                self._captured.popitem(last=False)
         self._recorder.put(one)
+
+    def _has_decided(self, one: Decided) -> None:
         for teller in self._tellers:
             teller.wake()
         if not self._tellers:
@@ -280,9 +291,16 @@ class Line:
 
     def _has_told(self, signal: Signal) -> None:
         one = self._telling.pop(signal.sequence, None)
-        if one is not None:
-            self._pace.told(time.monotonic() - one.at)
+        if one is not None and all(one.at >= teller.there_since for teller in self._tellers[:1]):
+            self._pace.told(time.monotonic() - one.at)  # what waited for a receiver that was away tells nothing of it
         self.status.has_told(signal, one)
+
+    def _is_late(self, signal: Signal) -> bool:
+        """Whether it is told after the deadline; what has waited for very long, or for another process, is."""
+        if self.settings.deadline is None:
+            return False
+        captured = self._captured.get(signal.sequence)
+        return captured is None or time.monotonic() - captured > self.settings.deadline
 
     def _use(self, inspector: Inspector) -> None:
         """Judge by another inspector from the next frame on: goldens, recipe or calibration have changed."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pipeline.cameras.addresses import open_camera
+from pipeline.cameras.folder import FolderCamera
 from pipeline.line.line import Line
-from pipeline.line.readying import spool_file
+from pipeline.line.readying import remembered_as, spool_file
 from pipeline.line.settings import LineSettings, Parts, StreamError
 from pipeline.records import Spool
 from pipeline.signals import open_sink
@@ -73,7 +73,9 @@ def opened_line(request: LineRequest, *, also: Sequence[Sink] = ()) -> Iterator[
         GoldentwinError: an address can't be understood, or the product can't be judged.
     """
     settings = request.settings
-    camera = open_camera(request.source, seen=_seen(request))
+    camera = open_camera(request.source)
+    if isinstance(camera, FolderCamera):
+        camera.pass_over(_seen(settings, camera))
     addresses = request.signals or (f"file:{quote(str(settings.folder / 'signals.jsonl'))}",)
     sinks = [*(open_sink(address, line=settings.line) for address in addresses), *also]
     if len({sink.name for sink in sinks}) < len(sinks):
@@ -94,16 +96,16 @@ def _gate(request: LineRequest, camera: Camera) -> Gate | None:
     return PartGate()
 
 
-def _seen(request: LineRequest) -> set[str]:
+def _seen(settings: LineSettings, camera: FolderCamera) -> set[str]:
     """Names that the line took in before; those whose files are gone are forgotten."""
-    folder, path = Path(request.source), spool_file(request.settings)
-    if not folder.is_dir() or not path.exists():
+    path, seen_as = spool_file(settings), remembered_as(settings, camera)
+    if not camera.folder.is_dir() or not path.exists() or seen_as is None:
         return set()
     spool = Spool(path)
     try:
-        seen = spool.seen()
-        gone = {name for name in seen if not (folder / name).exists()}
-        spool.forget_seen(gone)
+        seen = spool.seen(seen_as)
+        gone = {name for name in seen if not (camera.folder / name).exists()}
+        spool.forget_seen(seen_as, gone)
     finally:
         spool.close()
     return seen - gone

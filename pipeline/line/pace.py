@@ -67,16 +67,16 @@ class Pace:
             return self._telling.on_a_bad_day(_TELLING_DEVIATIONS)
 
     def expected(self, in_hand: int) -> float:
-        """Seconds from its capture after which a frame that comes now would have its verdict, on a pessimistic day.
+        """Seconds after which a frame that comes now would have its verdict, on a pessimistic day.
 
         `in_hand` frames came before it and have none yet.
         """
         with self._lock:
             return self._turn.on_a_bad_day(_DEVIATIONS) * self._turns(in_hand)
 
-    def has_room(self, in_hand: int) -> bool:
-        """Whether a frame that comes now would be told in time; the first always is tried."""
-        return in_hand == 0 or self.expected(in_hand) + self.telling <= self.limit
+    def has_room(self, in_hand: int, *, age: float = 0.0) -> bool:
+        """Whether a frame that comes now and is `age` seconds old would be told in time; the first always is tried."""
+        return in_hand == 0 or age + self.expected(in_hand) + self.telling <= self.limit
 
     def _turns(self, in_hand: float) -> float:
         """How many turns it takes: its own, and those of the frames before it, shared among the workers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -13,9 +14,8 @@ from pipeline.line.settings import StreamError
 from pipeline.opening import keep_inspector
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from inspection.inspector import Inspector
+    from pipeline.cameras import Camera
     from pipeline.line.settings import LineSettings
 
 _WARM_UP: Final = 3
@@ -43,6 +43,14 @@ def seconds_a_frame(inspector: Inspector) -> float:
         inspector.judge([inspector.first_golden])
         taken.append(time.monotonic() - started)
     return statistics.median(taken[_WARM_UP:])
+
+
+def remembered_as(settings: LineSettings, camera: Camera) -> str | None:
+    """As what the names of a camera's frames are remembered; None where its frames come once and are gone.
+
+    Another folder, or the same for another product, is judged from its beginning.
+    """
+    return None if camera.live else f"{settings.product}/{settings.view}:{Path(camera.name).absolute()}"
 
 
 def alone(settings: LineSettings) -> FileLock:

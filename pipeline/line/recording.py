@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict
@@ -14,7 +15,7 @@ from inspection.verdicts import Reason
 from pipeline.line.admitted import LIVE_SUFFIX, file_bytes, too_late
 from pipeline.line.events import EventKind
 from pipeline.records import LineEventRecords, ReviewRecords, VerdictRecords
-from pipeline.records.schema import row_from_text, row_of
+from pipeline.records.schema import row_from_text, row_of, row_text
 from pipeline.review.choosing import LiveFrame, Witness
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 2.0
 _MOST_PICTURES: Final = 64
 _LATE_SECONDS: Final = 10.0
+
+logger = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -67,6 +70,8 @@ class Recorder:
         """Keep what the records will want beside the spool: the picture, or the verdict that is still to come."""
         witness = Witness(self._settings.workspace, self.inspector, one.batch)
         with self._lock:
+            self._seen.pop(one.signal.sequence, None)  # it may have become another
+            self._late.pop(one.signal.sequence, None)
             if _is_late(one):
                 _keep_newest(self._late, one)
             elif one.verdict.frame.image is not None and witness.wants(one.verdict):
@@ -104,6 +109,9 @@ class Recorder:
                         ending = self._ending.wait(_SECONDS if not ending else _SECONDS / 10)
         except (RecordsError, OSError) as error:
             return str(error)
+        except Exception as error:
+            logger.exception("records can't be written")
+            return str(error) or type(error).__name__
 
     def _portion(self, tables: _Tables) -> None:
         events = self._status.unwritten_events()
@@ -132,10 +140,12 @@ class Recorder:
         for part in parts:
             one, came_late = seen[part.sequence], late[part.sequence]
             if one is not None:
-                witness.see(one.verdict, _frame_file(one))
+                _see(witness, one)
             row = row_from_text(part.record or "")
-            evidence = witness.evidence.get(part.frame)
-            rows.append({**row, **self._of_late(came_late), **_evidence(evidence)})
+            if said := self._of_late(came_late):  # another key: it must be the same after a kill
+                row |= said
+                self._spool.amend(part.sequence, record=row_text(row))
+            rows.append({**row, **_evidence(witness.evidence.get(part.frame))})
         tables.reviews.choose(witness.items)  # before the verdicts, as in a batch
         tables.verdicts.add_rows(rows, nearest=witness.nearest)
         self._spool.mark_recorded([part.sequence for part in parts])
@@ -150,6 +160,8 @@ class Recorder:
     def _of_late(self, one: Decided | None) -> dict[str, Any]:
         """What came after the deadline, in the words of a row; the verdict that was told stays."""
         if one is None or one.admitted is None or one.admitted.future is None or not one.admitted.future.done():
+            return {}
+        if one.admitted.future.cancelled() or one.admitted.future.exception() is not None:
             return {}
         judged = one.admitted.future.result()
         deadline = self._settings.deadline or 0.0
@@ -168,6 +180,16 @@ class _Tables:
         self.verdicts = stack.enter_context(VerdictRecords(url))
         self.reviews = stack.enter_context(ReviewRecords(url))
         self.events = stack.enter_context(LineEventRecords(url))
+
+
+def _see(witness: Witness, one: Decided) -> None:
+    """Draw and keep what reviewers want of a part; one whose picture can't be drawn is recorded without."""
+    try:
+        witness.see(one.verdict, _frame_file(one))
+    except (RecordsError, OSError):
+        raise  # they are away, and will be back
+    except Exception:
+        logger.exception("part %s can't be shown", one.signal.part_id)
 
 
 def _keep_newest(kept: OrderedDict[int, Decided], one: Decided) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,7 @@ class Teller:
         status: is told whether the receiver is there.
         line: the line's name.
         highest_before: the highest sequence that could have been told before this process started.
+        is_late: whether a signal that is told now comes after its deadline.
         on_told: called with each signal once it was told.
         acknowledge_seconds: how soon the line is to confirm, where the receiver passes confirmations on.
     """
@@ -56,19 +58,20 @@ class Teller:
         *,
         line: str,
         highest_before: int,
+        is_late: Callable[[Signal], bool],
         on_told: Callable[[Signal], None],
         acknowledge_seconds: float,
     ) -> None:
         self.sink = sink
         self._spool, self._status, self._line = spool, status, line
-        self._highest_before = highest_before
-        self._on_told = on_told
+        self._highest = highest_before  # that could have been told
+        self._is_late, self._on_told = is_late, on_told
         self._acknowledge_seconds = acknowledge_seconds
         self._awaited: OrderedDict[int, float] = OrderedDict()
         self._state, self._detail = LineState.RUNNING, ""
         self._reported = 0.0
-        self._asked = False
         self._until = 0.0
+        self.there_since = 0.0
         self._something = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tell {sink.name}", daemon=True)
@@ -126,6 +129,7 @@ class Teller:
         self._take_over()
         self._report()
         self._status.is_up(WHAT, self.sink.name, back=EventKind.SIGNAL_BACK)
+        self.there_since = time.monotonic()
         while True:
             self._something.wait(_IDLE_SECONDS)
             self._something.clear()
@@ -133,24 +137,26 @@ class Teller:
             while parts := self._spool.to_tell(self.sink.name, _PORTION):
                 for part in parts:
                     self._tell(Signal.from_json(part.signal or ""))
+                    self._beat()
                 self._hear()
             self._hear()
             if ending:
                 self._report()
                 return
-            if time.monotonic() - self._reported >= _HEARTBEAT_SECONDS:
-                self._report()
+            self._beat()
 
     def _take_over(self) -> None:
         """What an earlier process told without having noted it, or this one before the receiver went away."""
         last = self.sink.last_sequence()
         known = self._spool.told(self.sink.name)
-        limit = self._spool.newest_decided() if self._asked else self._highest_before
-        self._asked = True
-        if last is not None and known < min(last, limit):
-            self._spool.mark_told(self.sink.name, min(last, limit))
+        if last is not None and known < min(last, self._highest):
+            self._spool.mark_told(self.sink.name, min(last, self._highest))
 
     def _tell(self, signal: Signal) -> None:
+        if not signal.late and self._is_late(signal):
+            signal = replace(signal, late=True)
+            self._spool.amend(signal.sequence, signal=signal.to_json())  # from now on it has these words
+        self._highest = max(self._highest, signal.sequence)
         try:
             self.sink.send(signal)
         except SignalRefusedError as error:
@@ -182,6 +188,10 @@ class Teller:
             self._status.event(
                 EventKind.NOT_ACKNOWLEDGED, f"{which} not confirmed within {self._acknowledge_seconds:.1f} s"
             )
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._reported >= _HEARTBEAT_SECONDS:
+            self._report()
 
     def _report(self) -> None:
         self._reported = time.monotonic()

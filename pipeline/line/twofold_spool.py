@@ -23,16 +23,16 @@ class TwofoldSpool:
     Args:
         path: the spool's file.
         sinks: names of all receivers; a part stays until each was told.
-        remember_names: whether names of frames are remembered, so that a folder gives none twice.
+        remember_as: where frames come from, if their names are remembered, so that a folder gives none twice.
     """
 
-    def __init__(self, path: Path, *, sinks: Sequence[str], remember_names: bool) -> None:
+    def __init__(self, path: Path, *, sinks: Sequence[str], remember_as: str | None) -> None:
         self._lock = threading.RLock()
         self._file = Spool(path)
         self._memory = Spool(None)
         self._in_memory = 0
         self._sinks = tuple(sinks)
-        self._remember_names = remember_names
+        self._remember_as = remember_as
         self._file.forget_sinks(self._sinks)
         self._next = self._file.next_sequence()
         self._newest_decided = self._next - 1
@@ -68,17 +68,6 @@ class TwofoldSpool:
             self._next = max(self._next, sequence)
             self._newest_decided = max(self._newest_decided, self._next - 1)
 
-    def seen(self) -> set[str]:
-        """Names of the frames that were taken in before."""
-        return self._file.seen()
-
-    def forget_seen(self, frames: Sequence[str]) -> None:
-        """Forget names whose files are gone."""
-        try:
-            self._file.forget_seen(frames)
-        except SpoolFullError:
-            return  # there is time until there is room
-
     def undecided(self) -> list[SpooledPart]:
         """Parts that an earlier run took in and did not decide."""
         return self._file.undecided()
@@ -87,7 +76,7 @@ class TwofoldSpool:
         """Write a part down; its sequence must be `next_sequence()`."""
         with self._lock:
             try:
-                self._file.admit([part], seen=self._remember_names)
+                self._file.admit([part], seen_as=self._remember_as)
             except SpoolFullError:
                 self._keep_in_memory(part)
             self._next = part.sequence + 1
@@ -107,6 +96,14 @@ class TwofoldSpool:
                 return False
             self._newest_decided = max(self._newest_decided, part.sequence)
             return True
+
+    def amend(self, sequence: int, *, signal: str | None = None, record: str | None = None) -> None:
+        """Write down other words for a decided part, before anybody is told of them; not where the disk is full."""
+        with self._lock:
+            if not self.durable:
+                self._memory.amend(sequence, signal=signal, record=record)
+            with suppress(SpoolFullError):
+                self._file.amend(sequence, signal=signal, record=record)
 
     def decide_in_memory(self, part: SpooledPart) -> None:
         """The same where the disk is full. A kill would lose it, so it must not let a part pass."""
@@ -159,7 +156,7 @@ class TwofoldSpool:
         with self._lock:
             if not self.durable:
                 self._memory.mark_recorded(sequences, self._sinks)
-            with suppress(SpoolFullError):  # then they are recorded once more, which changes nothing
+            with suppress(SpoolFullError):  # then they are recorded once more, under the same keys
                 self._file.mark_recorded(sequences, self._sinks)
 
     def restore(self) -> None:
@@ -172,16 +169,23 @@ class TwofoldSpool:
                     self._file.mark_told(sink, max(self._file.told(sink), self._memory.told(sink)))
                 for part in self._memory.after(0, MOST_IN_MEMORY):
                     if part.record != "":
-                        self._file.keep(part, seen=self._remember_names)
+                        self._file.keep(part, seen_as=self._remember_as)
                     else:
                         self._file.mark_recorded([part.sequence], self._sinks)
+                self._file.mark_recorded(self._left_behind(), self._sinks)
             except SpoolFullError:
                 return
             self._memory.close()
             self._memory, self._in_memory = Spool(None), 0
 
+    def _left_behind(self) -> list[int]:
+        """Parts that came to the disk and were decided, told and recorded in memory: the disk knows of no end."""
+        told = min((self._file.told(sink) for sink in self._sinks), default=0)
+        waiting = self._file.undecided()
+        return [one.sequence for one in waiting if one.sequence <= told and not self._memory.has(one.sequence)]
+
     def _keep_in_memory(self, part: SpooledPart) -> None:
-        self._memory.keep(part, seen=False)
+        self._memory.keep(part, seen_as=None)
         self._in_memory = self._memory.count()
         if self._in_memory > MOST_IN_MEMORY:
             self._memory.remove([part.sequence for part in self._memory.after(0, 1)])

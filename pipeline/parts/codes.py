@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import zxingcpp
 
+from pipeline.part_ids import printable_id
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LONGEST: Final = 200  # characters of an id that are kept
 _LARGEST_SIDE: Final = 2000  # pixels: above that every second pixel is looked at, to keep the time bounded
 
 
@@ -31,7 +32,7 @@ def read_code(image: NDArray[np.uint8], *, region: tuple[float, float, float, fl
         return None
     step = -(-max(seen.shape[:2]) // _LARGEST_SIDE)
     found = zxingcpp.read_barcodes(np.ascontiguousarray(seen[::step, ::step]))
-    texts = [(_area(code.position), text) for code in found if (text := _printable(code.text))]
+    texts = [(_area(code.position), text) for code in found if (text := printable_id(code.text))]
     return max(texts)[1] if texts else None
 
 
@@ -40,8 +41,3 @@ def _area(position: zxingcpp.Position) -> int:
     corners = (position.top_left, position.top_right, position.bottom_left, position.bottom_right)
     across, down = [corner.x for corner in corners], [corner.y for corner in corners]
     return int((max(across) - min(across) + 1) * (max(down) - min(down) + 1))
-
-
-def _printable(text: str) -> str:
-    """Without control characters and such as no database takes; what is too long is cut."""
-    return "".join(letter for letter in text if letter.isprintable()).strip()[:LONGEST]

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from pipeline.parts.codes import LONGEST
+from pipeline.part_ids import printable_id
 from pipeline.signals.address import CREDENTIALS, SignalAddressError, parse
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class MqttPartIds:
         try:
             values = json.loads(message.payload)
             part_id = _part_id(values["part_id"])
+            if message.retain and not values.get("at"):
+                return  # of a part that came by long ago
             at = datetime.fromisoformat(str(values["at"])) if values.get("at") else now
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # an error would end the listening
             logger.warning("%s: a message on %s names no part", self.name, message.topic)
@@ -121,7 +123,7 @@ def _part_id(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         message = "a part id is text or a whole number"
         raise TypeError(message)
-    return "".join(letter for letter in str(value) if letter.isprintable()).strip()[:LONGEST]
+    return printable_id(str(value))
 
 
 def _usable(topic: str) -> str:

@@ -29,10 +29,13 @@ CREATE TABLE IF NOT EXISTS parts (
     sequence INTEGER PRIMARY KEY, frame TEXT NOT NULL, part_id TEXT NOT NULL, captured_at TEXT NOT NULL,
     signal TEXT, record TEXT, batch TEXT NOT NULL DEFAULT '', recorded INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX IF NOT EXISTS unrecorded ON parts (sequence) WHERE recorded = 0;
 CREATE TABLE IF NOT EXISTS told (sink TEXT PRIMARY KEY, sequence INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS seen (frame TEXT PRIMARY KEY);
 """
 _NEXT = "next"
+_APART = "\n"
+_REMEMBER = "INSERT OR IGNORE INTO seen VALUES (?)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +111,18 @@ class Spool:
         """Let the next part have `sequence` at least."""
         self._write([(_SET_COUNTER, (_NEXT, max(sequence, self.next_sequence())))])
 
-    def admit(self, parts: Sequence[SpooledPart], *, seen: bool) -> None:
-        """Write down parts that came in, under the numbers they have; `seen` remembers the names of their frames."""
+    def admit(self, parts: Sequence[SpooledPart], *, seen_as: str | None) -> None:
+        """Write down parts that came in, under the numbers they have.
+
+        With `seen_as`, where they come from, the names of their frames are remembered.
+        """
         statements: list[tuple[str, tuple[object, ...]]] = []
         for part in parts:
             values = (part.sequence, part.frame, part.part_id, part.captured_at)
             statements.append(("INSERT INTO parts (sequence, frame, part_id, captured_at) VALUES (?, ?, ?, ?)", values))
             statements.append((_SET_COUNTER, (_NEXT, part.sequence + 1)))
-            if seen:
-                statements.append(("INSERT OR IGNORE INTO seen VALUES (?)", (part.frame,)))
+            if seen_as is not None:
+                statements.append((_REMEMBER, (f"{seen_as}{_APART}{part.frame}",)))
         self._write(statements)
 
     def decide(self, sequence: int, *, signal: str, record: str, batch: str) -> None:
@@ -124,7 +130,12 @@ class Spool:
         statement = "UPDATE parts SET signal = ?, record = ?, batch = ? WHERE sequence = ? AND signal IS NULL"
         self._write([(statement, (signal, record, batch, sequence))])
 
-    def keep(self, part: SpooledPart, *, seen: bool) -> None:
+    def amend(self, sequence: int, *, signal: str | None = None, record: str | None = None) -> None:
+        """Write down other words for a decided part, as long as nothing was done with the former ones."""
+        statement = "UPDATE parts SET signal = coalesce(?, signal), record = coalesce(?, record)"
+        self._write([(f"{statement} WHERE sequence = ? AND recorded = 0", (signal, record, sequence))])
+
+    def keep(self, part: SpooledPart, *, seen_as: str | None) -> None:
         """Write down a part as it is, at once: one that was kept elsewhere while the disk was full."""
         columns = "sequence, frame, part_id, captured_at, signal, record, batch"
         values = (part.sequence, part.frame, part.part_id, part.captured_at, part.signal, part.record, part.batch)
@@ -132,8 +143,8 @@ class Spool:
             (f"INSERT OR REPLACE INTO parts ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values),  # noqa: S608 - our own
             (_SET_COUNTER, (_NEXT, max(self.next_sequence(), part.sequence + 1))),
         ]
-        if seen:
-            statements.append(("INSERT OR IGNORE INTO seen VALUES (?)", (part.frame,)))
+        if seen_as is not None:
+            statements.append((_REMEMBER, (f"{seen_as}{_APART}{part.frame}",)))
         self._write(statements)
 
     def has(self, sequence: int) -> bool:
@@ -187,13 +198,15 @@ class Spool:
         marks = ", ".join("?" * len(kept))
         self._write([(f"DELETE FROM told WHERE sink NOT IN ({marks})", tuple(kept))])  # noqa: S608 - question marks only
 
-    def seen(self) -> set[str]:
-        """Names of all frames that were ever admitted and are remembered."""
-        return {str(row[0]) for row in self._read("SELECT frame FROM seen")}
+    def seen(self, seen_as: str) -> set[str]:
+        """Names of all frames that were ever admitted as these and are remembered."""
+        head = f"{seen_as}{_APART}"
+        rows = self._read("SELECT frame FROM seen WHERE substr(frame, 1, ?) = ?", (len(head), head))
+        return {str(row[0])[len(head) :] for row in rows}
 
-    def forget_seen(self, frames: Iterable[str]) -> None:
+    def forget_seen(self, seen_as: str, frames: Iterable[str]) -> None:
         """Forget the names of frames whose files are gone."""
-        self._write([("DELETE FROM seen WHERE frame = ?", (frame,)) for frame in frames])
+        self._write([("DELETE FROM seen WHERE frame = ?", (f"{seen_as}{_APART}{frame}",)) for frame in frames])
 
     def _parts(self, where: str, values: tuple[object, ...] = ()) -> list[SpooledPart]:
         columns = "sequence, frame, part_id, captured_at, signal, record, batch"
