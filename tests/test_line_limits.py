@@ -84,7 +84,7 @@ def test_late_parts_wait_for_the_records_without_their_pictures_piling_up(worksp
     rows = records(workspace)
     assert len(rows) == count
     assert all(row["reason"].startswith("too late: ") for row in rows)
-    assert sum(row["similarity"] is not None for row in rows) == 64
+    assert sum(row["similarity"] is not None for row in rows) <= 64
 
 
 def test_a_receiver_that_is_away_past_the_deadline_means_not_inspected(workspace):

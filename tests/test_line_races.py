@@ -109,7 +109,7 @@ def test_a_receiver_of_higher_numbers_that_comes_and_goes_loses_nothing(workspac
         def last_sequence(self):
             return self.signals[-1].sequence if self.signals else 100
 
-        def report(self, state):
+        def report(self, _state):
             if self.opened == 2:
                 self.opened += 1
                 time.sleep(1.0)
@@ -220,7 +220,7 @@ def test_what_an_earlier_process_left_is_told_as_late(workspace, monkeypatch):
     """Hours may have gone by, and the part with them."""
 
     class Dead(ListSink):
-        def send(self, signal):
+        def send(self, _signal):
             message = "away; wait"
             raise SinkLostError(message)
 
