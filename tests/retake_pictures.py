@@ -88,13 +88,13 @@ def _line(page: Page, workspace: Workspace) -> None:
     settings = LineSettings(
         workspace=workspace, product=PRODUCT, line="press-3", seconds=LINE_SECONDS + 20, watches=False, reports=False
     )
-    with Line(settings, camera, [LogSink()]) as line:
+    with Line(settings, camera, [LogSink(line="press-3")]) as line:
         running = threading.Thread(target=line.run)
         running.start()
         with PageServer([ShownLine(snapshot=line.snapshot, golden=line.golden)], port=0) as server:
             time.sleep(LINE_SECONDS)
             page.goto(server.address)
-            page.wait_for_timeout(6000)
+            page.wait_for_timeout(12000)
             page.screenshot(path=DOCS / "line.jpg", type="jpeg", quality=85)
         line.stop("the picture is taken")
         running.join()

@@ -182,7 +182,7 @@ def test_many_who_look_cost_the_line_few_looks(line, page):
 def test_drawing_takes_a_small_part_of_a_core():
     """Pictures that take 0.4 s each: three at once, then one in eight seconds; one that was drawn is still given."""
     now = [0.0]
-    store = PictureStore(clock=lambda: now[0])
+    store = PictureStore(clock=lambda: now[0], spent=lambda: now[0])
 
     def slow_encode(_picture):
         now[0] += 0.4

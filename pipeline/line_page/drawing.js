@@ -79,11 +79,14 @@ function latencyBar(p50, p99, limit) {
   return bar;
 }
 
+const USUALLY_UNRECORDED = 20; // records follow twice a second
+
 function waitingCard(line) {
   const said = make("small");
   const parts = [["skipped", line.skipped], ["late", line.late], ["missed", line.missed], ["unrecorded", line.unrecorded]];
   parts.forEach(([name, count], place) => {
-    said.append(place ? " · " : "", make(count ? "strong" : "span", "", `${whole.format(count)} ${name}`));
+    const usual = name === "unrecorded" && count <= USUALLY_UNRECORDED;
+    said.append(place ? " · " : "", make(count && !usual ? "strong" : "span", "", `${whole.format(count)} ${name}`));
   });
   return figure("Waiting", whole.format(line.waiting), said);
 }
@@ -133,7 +136,9 @@ export function similarityBar(frame) {
 export function compared({ similarity, threshold, reason }) {
   if (similarity === null) return reason ?? "not compared";
   if (threshold === null) return similarity.toFixed(3);
-  return `${similarity.toFixed(3)} ${similarity < threshold ? "<" : "≥"} ${threshold.toFixed(3)}`;
+  let digits = 3; // as many as tell both apart
+  while (digits < 6 && similarity !== threshold && similarity.toFixed(digits) === threshold.toFixed(digits)) digits += 1;
+  return `${similarity.toFixed(digits)} ${similarity < threshold ? "<" : "≥"} ${threshold.toFixed(digits)}`;
 }
 
 export function badge(verdict) {
@@ -144,9 +149,11 @@ export function picture(address, words) {
   const image = make("img");
   image.alt = words;
   let tries = 0;
+  image.addEventListener("load", () => { image.style.visibility = ""; });
   image.addEventListener("error", () => {
     tries += 1;
-    if (tries > 4 || !image.isConnected) image.replaceWith(make("p", "nothing", "picture not at hand"));
+    image.style.visibility = "hidden"; // no broken picture while it is asked for again
+    if (tries > 4 || (tries > 1 && !image.isConnected)) image.replaceWith(make("p", "nothing", "picture not at hand"));
     else setTimeout(() => { image.src = `${address}&try=${tries}`; }, 1500 * tries);
   });
   image.src = address;

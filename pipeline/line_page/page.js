@@ -120,7 +120,7 @@ function showFlagged(line) {
   at("flagged").replaceChildren(...(kind === "strip" && frame.picture ? [shown] : [words, shown]));
 }
 
-function showTiles(line) {
+async function showTiles(line) {
   tilesAt = Date.now();
   const shown = line.latest.map((frame) => {
     const key = `${frame.sequence} ${frame.captured_at}`;
@@ -131,8 +131,16 @@ function showTiles(line) {
   for (const key of tiles.keys()) if (!kept.has(key)) tiles.delete(key);
   const nothing = make("li", "none", "No part yet.");
   const list = at("frames");
+  if (list.children.length) await pictures(shown.map(([, element]) => element.querySelector("img")));
+  if (moved.line !== line.line) return;
   const next = shown.length ? shown.map(([, element]) => element) : [nothing];
   if (next.length !== list.children.length || next.some((element, i) => element !== list.children[i])) list.replaceChildren(...next);
+}
+
+// Tiles take their places once their pictures are here; what takes longer than a second comes later.
+function pictures(images) {
+  const coming = images.filter((image) => image && !image.complete).map((image) => image.decode());
+  return Promise.race([Promise.allSettled(coming), new Promise((done) => { setTimeout(done, 1000); })]);
 }
 
 function enlarge(line, frame) {
