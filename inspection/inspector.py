@@ -94,11 +94,9 @@ class Inspector:
         self._side = recipe.image_size
         images = reference_set.images()
         self.first_golden = images[0]
-        self._golden_size = (images[0].shape[1], images[0].shape[0])
+        self._golden_size = width, height = images[0].shape[1], images[0].shape[0]
         self._working = [working_image(image, self._side) for image in images]
-        self._registrar = Registrar(
-            self._working, recipe.registration, aspect=self._golden_size[0] / self._golden_size[1]
-        )
+        self._registrar = Registrar(self._working, recipe.registration, aspect=width / height)
         self._engine = open_engine(recipe.encoder, engine=engine, cache=self._cache, side=self._side)
         self._model = self._golden_model(images)
         self._comparer = self._model.comparer.to(self._engine.device)
@@ -216,10 +214,9 @@ class Inspector:
     def _compared(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[NDArray[np.float32], TypeMap | None]]:
         """Of each image a grid of distances, and what kind of defect each place would be where that was learned."""
         with self._engine.own_stream():
-            grids = list(self._comparer.compare(self._engine.describe(images))) if images else []
-            if self._learned is None:
-                return [(grid, None) for grid in grids]
-            return [self._learned.compare(image, grid) for image, grid in zip(images, grids, strict=True)]
+            grids = self._comparer.compare(self._engine.describe(images)) if images else ()
+            both, learned = zip(images, grids, strict=True), self._learned
+            return [(grid, None) if learned is None else learned.compare(image, grid) for image, grid in both]
 
     def _decided(
         self, frame: PreparedFrame, grid: NDArray[np.float32], types: TypeMap | None, share: float

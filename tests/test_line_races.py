@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 from drawn_night import PRODUCT
-from line_samples import ListCamera, ListSink, events, meanwhile, night, records, run, settings_of
+from line_samples import ListCamera, ListSink, events, night, records, run, settings_of
 
 from inspection.verdicts import Verdict
 from pipeline.line import line as line_module
@@ -291,13 +291,7 @@ def test_parts_in_view_at_a_stop_are_told(workspace):
 
 def test_a_stop_takes_no_lock(workspace):
     """It is called by a signal handler, which may have interrupted whoever holds one."""
-    camera = ListCamera(night(4) * 100, every=0.02)
-
-    def stop(line):
-        locks = [value for value in vars(line).values() if isinstance(value, threading.Event | threading.Condition)]
-        assert locks == []
-        time.sleep(0.5)
-        line.stop("enough")
-
-    summary, _ = run(workspace, [], camera=camera, before=meanwhile(stop))
-    assert summary.ended == "enough"
+    with Line(settings_of(workspace, PRODUCT), ListCamera(night(4) * 100, every=0.02), [ListSink()]) as line:
+        assert not [one for one in vars(line).values() if isinstance(one, threading.Event | threading.Condition)]
+        threading.Timer(0.5, line.stop, ["enough"]).start()
+        assert line.run().ended == "enough"

@@ -73,7 +73,7 @@ class LineWords:
         flags = snapshot.counts.get(Verdict.FLAG, 0)
         more = flags - self._flags - len(new)
         if self._last is not None and more > 0:
-            self._say(snapshot.now, f"FLAG: {more} more parts, too fast to be named here")
+            self._say(snapshot.now, f"FLAG: {more} more part{'s' * (more > 1)}, not named here")
         self._flagged, self._flags = set(there), flags
 
     def _say_counts(self, snapshot: LineSnapshot) -> None:

@@ -93,7 +93,10 @@ def _path(place: str, options: _Options) -> Camera:
     elif is_file and path.suffix.lower() not in FRAME_SUFFIXES:
         camera = VideoFileCamera(path, pace=options.switch("pace", default=False))
     else:
-        why = "is one picture; give its folder" if is_file else f"is no camera; give {ACCEPTED}"
+        absent = os.sep in place and "://" not in place and not os.path.exists(place)  # noqa: PTH110
+        why = f"{'does not exist, and ' if absent else ''}is no camera; give {ACCEPTED}"
+        if is_file:
+            why = "is one picture; give its folder"
         message = f"{without_secrets(place) or 'nothing'} {why}"
         raise CameraSetupError(message)
     options.finish()
@@ -182,5 +185,5 @@ class _Options:
             self._refuse(f"there is no option {', '.join(self._left)}")
 
     def _refuse(self, why: str) -> NoReturn:
-        message = f"{self._source}: {why}; docs/cameras.md lists the options of each address"
+        message = f"{self._source.removesuffix(':')}: {why}; docs/cameras.md lists the options of each address"
         raise CameraSetupError(message)

@@ -17,6 +17,7 @@ from pipeline.line.deciding import Decider, batch_of
 from pipeline.line.events import EventKind
 from pipeline.line.intake import Intake
 from pipeline.line.judging import Judges
+from pipeline.line.lateness import Lateness
 from pipeline.line.pace import Pace
 from pipeline.line.readying import alone, open_judge, remembered_as, seconds_a_frame, spool_file
 from pipeline.line.recording import Recorder
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS: Final = 0.25
 _MOST_TELLING: Final = 64
-_MOST_CAPTURED: Final = 10_000
 _SWITCH_SECONDS: Final = 0.0005  # a judge that wants Python back must not wait 5 ms each time for the recorder
 _CAMERA_SECONDS: Final = 10.0
 _DECIDE_SECONDS: Final = 30.0
@@ -117,6 +117,7 @@ class Line:
         )
         self.status.policy = self._intake.policy.value
         self._recorder = Recorder(settings, self._spool, self.status, inspector)
+        self._lateness = Lateness(settings.deadline)
         self._tellers = self._make_tellers(sinks)
         self._decider = Decider(
             settings,
@@ -131,7 +132,6 @@ class Line:
             has_left=self._intake.has_left,
         )
         self._caretaker = Caretaker(settings, self.status, self._spool, self._use)
-        self._captured: OrderedDict[int, float] = OrderedDict()
         self._stopped = False  # no Event: a signal handler that sets one may find its lock held by what it interrupts
         self._why = ""
 
@@ -255,7 +255,7 @@ class Line:
                 self.status,
                 line=self.settings.line,
                 highest_before=highest_before,
-                is_late=self._is_late,
+                is_late=self._lateness.is_late,
                 on_told=self._has_told if number == 0 else lambda _signal: None,
                 acknowledge_seconds=self.settings.acknowledge_seconds,
             )
@@ -269,18 +269,15 @@ class Line:
             batch = batch_of(self.settings, part.captured_at)
             self._decider.keep(interrupted(self.settings, part, self._judges.inspector.provenance, batch=batch))
         if left:
-            self.status.event(EventKind.RECOVERED, f"{len(left)} parts were in hand when the line was killed")
+            which = "a part was" if len(left) == 1 else f"{len(left)} parts were"
+            self.status.event(EventKind.RECOVERED, f"{which} in hand when the line was killed")
 
     def _is_deciding(self, one: Decided) -> None:
         """Lay ready what tellers and recorder want beside the spool, before they find the part there."""
-        sequence = one.signal.sequence
-        self._telling[sequence] = one
+        self._telling[one.signal.sequence] = one
         while len(self._telling) > _MOST_TELLING:  # nobody is there to be told: the spool has them all
             self._telling.popitem(last=False)
-        if one.admitted is not None:
-            self._captured[sequence] = one.admitted.shot.captured
-            while len(self._captured) > _MOST_CAPTURED:
-                self._captured.popitem(last=False)
+        self._lateness.note(one)
         self._recorder.put(one)
 
     def _has_decided(self, one: Decided) -> None:
@@ -294,13 +291,6 @@ class Line:
         if one is not None and all(one.at >= teller.there_since for teller in self._tellers[:1]):
             self._pace.told(time.monotonic() - one.at)  # what waited for a receiver that was away tells nothing of it
         self.status.has_told(signal, one)
-
-    def _is_late(self, signal: Signal) -> bool:
-        """Whether it is told after the deadline; what has waited for very long, or for another process, is."""
-        if self.settings.deadline is None:
-            return False
-        captured = self._captured.get(signal.sequence)
-        return captured is None or time.monotonic() - captured > self.settings.deadline
 
     def _use(self, inspector: Inspector) -> None:
         """Judge by another inspector from the next frame on: goldens, recipe or calibration have changed."""

@@ -30,7 +30,7 @@ _COUNTERS: Final[tuple[_Reading, ...]] = (
     ("frames_missed", "Frames that the camera counted and that never came.", lambda line: line.missed),
 )
 _GAUGES: Final[tuple[_Reading, ...]] = (
-    ("waiting_frames", "Frames taken in and not yet told of.", lambda line: line.waiting),
+    ("waiting_frames", "Frames taken in and not yet decided.", lambda line: line.waiting),
     ("unrecorded_frames", "Frames told of whose record is still to be written.", lambda line: line.unrecorded),
     ("frames_per_second", "Frames told of a second, lately.", lambda line: line.frames_per_second),
     ("signal_latency_limit_seconds", "The latency aimed at.", lambda line: _seconds(line.latency_limit)),

@@ -29,6 +29,7 @@ SHORTEST_TOKEN: Final = 16
 _PORTS_TRIED: Final = 20
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 5.0
+_SOON_SECONDS: Final = 1.0
 _MOST_CONNECTIONS: Final = 64
 _SILENCE_SECONDS: Final = 10.0
 
@@ -101,10 +102,12 @@ class PageServer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Answer no more; open requests are cut off. Does nothing where it was not started."""
+        """Answer no more; requests that are not answered soon are cut off. Does nothing where it was not started."""
         if self._server is None or self._thread is None:
             return
-        self._server.force_exit = self._server.should_exit = True
+        self._server.should_exit = True
+        self._thread.join(_SOON_SECONDS)  # connections are closed in order
+        self._server.force_exit = True
         self._thread.join(_STOP_SECONDS)  # a daemon: a line that hangs in its snapshot keeps nobody from ending
         self._server = self._thread = None
 
