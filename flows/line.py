@@ -106,7 +106,10 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
     with prefect_may_fail("killed runs stay running in Prefect"):
         take_over_killed_runs(line)
     teller = LineTeller(settings)
-    summary = run_line(request, page_port=page_port, tell=teller.tell, hold=_turn_on_gpu)
+    try:
+        summary = run_line(request, page_port=page_port, tell=teller.tell, hold=_turn_on_gpu)
+    finally:
+        teller.deliver()  # a cancelled run's process has no time for it later
     teller.tell(summary.snapshot, last=True)
     return Completed(message=headline(summary.snapshot), data=summary)
 

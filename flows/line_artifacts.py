@@ -9,8 +9,10 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 
 from flows.artifacts import artifact_key, prefect_may_fail
+from flows.prefect_here import DELIVERY_SECONDS
 from inspection.verdicts import Verdict
 from pipeline.line.shift import shift_of
 
@@ -44,6 +46,11 @@ class LineTeller:
             self._shown_at = now
             with prefect_may_fail("the progress bar stands still"):
                 self._show(snapshot)
+
+    def deliver(self) -> None:
+        """Wait until Prefect has the events."""
+        with prefect_may_fail("the last events of the line are not in Prefect"):
+            EventsWorker.drain_all(timeout=DELIVERY_SECONDS)
 
     def _emit(self, event: LineEvent, snapshot: LineSnapshot) -> None:
         emit_event(

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from flows.watching import line_views
 from pipeline.line.opening import opened_line
-from pipeline.line_page.reading import ShownLine
-from pipeline.line_page.server import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +40,15 @@ def run_line(
         stack.enter_context(hold(line))
         address = None
         if page_port is not None:
+            from pipeline.line_page.reading import ShownLine  # noqa: PLC0415 - FastAPI, for those who want the page
+            from pipeline.line_page.server import PageServer  # noqa: PLC0415 - goes with it
+
             shown = ShownLine(snapshot=line.snapshot, golden=line.golden)
             address = stack.enter_context(PageServer([shown], port=page_port)).address
         stack.enter_context(views.showing(line, address))
-        summary = line.run(tell)
+        try:
+            summary = line.run(tell)
+        finally:
+            tell(line.snapshot())  # how it ended, also where it was cancelled
     views.done(summary)
     return summary

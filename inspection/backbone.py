@@ -8,7 +8,6 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import timm
 import torch
 from torch import nn
 from torch.nn import functional
@@ -99,6 +98,8 @@ def fit_backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor], side:
 
 def _body(choice: EncoderChoice, weights: Mapping[str, torch.Tensor], options: dict[str, Any]) -> nn.Module:
     """The part that gives levels; timm brings weights that depend on the size to it."""
+    import timm  # noqa: PLC0415 - takes seconds to import, and a cached graph does without
+
     overlay = {"state_dict": dict(weights), "url": "", "hf_hub_id": None}
     body = timm.create_model(
         choice.name,
@@ -127,6 +128,8 @@ def _quiet_timm() -> Iterator[None]:
 
 def _whole(name: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """The backbone but for its classifier, with its weights to the last one."""
+    import timm  # noqa: PLC0415 - see `_body`
+
     classless = set(timm.create_model(name, pretrained=False, num_classes=0).state_dict())
     classifier = set(timm.create_model(name, pretrained=False).state_dict()) - classless
     kept = {key: value for key, value in state.items() if key not in classifier}

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import timm
 import torch
 from torch import nn
 from torch.nn import functional
@@ -108,6 +107,8 @@ def load_encoder(choice: EncoderChoice, *, side: int = USUAL_SIDE) -> Descriptor
         message = f"encoder {choice.name!r} needs a local weights file: set encoder.weights in the recipe"
         raise WeightsError(message)
     fitted = _fitted(choice, state, side)
+    import timm  # noqa: PLC0415 - takes seconds to import, and a cached graph does without
+
     config = timm.get_pretrained_cfg(choice.name)
     mean, std = (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
     return DescriptorNetwork(fitted, mean=mean, std=std).eval().requires_grad_(requires_grad=False)
@@ -154,6 +155,8 @@ def _fitted(choice: EncoderChoice, state: Mapping[str, torch.Tensor], side: int)
 
 
 def _embedded(choice: EncoderChoice, state: Mapping[str, torch.Tensor]) -> FittedBackbone:
+    import timm  # noqa: PLC0415 - see `load_encoder`
+
     whole = timm.create_model(choice.name, pretrained=False)
     whole.load_state_dict(_timm_keys(state, whole), strict=True)
     backbone = timm.create_model(choice.name, pretrained=False, features_only=True, out_indices=choice.out_indices)

@@ -71,7 +71,10 @@ def board_snapshot(*, newest: int = 18_342, now: datetime | None = None, **chang
         "latest": tuple(board_frame(newest - back, now - timedelta(seconds=0.6 * back)) for back in range(8)),
         "events": _events(now, newest),
     }
-    return LineSnapshot(**(values | changes))
+    values |= changes
+    rejected = tuple(one for one in values["latest"] if one.verdict is not Verdict.PASS)
+    flagged = next((one for one in rejected if one.verdict is Verdict.FLAG), None)
+    return LineSnapshot(**({"rejected": rejected, "last_flagged": flagged} | values))
 
 
 def board_frame(number: int, captured_at: datetime) -> ShownFrame:

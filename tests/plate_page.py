@@ -65,7 +65,10 @@ def plate_snapshot(**changes):
             LineEvent(line="line 3", kind=EventKind.SIGNAL_LOST, said="mqtt://a:b@broker refused", at=now, sequence=8),
         ),
     }
-    return LineSnapshot(**(values | changes))
+    values |= changes
+    rejected = tuple(one for one in values["latest"] if one.verdict is not Verdict.PASS)
+    flagged = next((one for one in rejected if one.verdict is Verdict.FLAG), None)
+    return LineSnapshot(**({"rejected": rejected, "last_flagged": flagged} | values))
 
 
 def ask(server, path, *, method="GET", **headers):

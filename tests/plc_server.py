@@ -31,6 +31,7 @@ TYPES = {
     "Similarity": "Float",
     "Reason": "String",
     "Late": "Boolean",
+    "Provisional": "Boolean",
     "State": "String",
     "Heartbeat": "UInt16",
     "Acknowledged": "UInt32",

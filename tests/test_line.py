@@ -126,6 +126,26 @@ def test_a_receiver_that_was_away_is_told_all_in_order(workspace):
     assert {EventKind.SIGNAL_LOST, EventKind.SIGNAL_BACK} <= set(events(workspace))
 
 
+def test_parts_are_seen_while_the_receiver_is_away(workspace):
+    """They are shown as not told, and counted as waiting to be told."""
+    sink, seen = ListSink(away=True), []
+
+    def look(line):
+        wait_for(lambda: line.snapshot().untold >= 3)
+        seen.append(line.snapshot())
+        sink.away = False
+
+    camera = ListCamera(night(16), every=0.2)
+    summary, _ = run(workspace, [], sink, before=meanwhile(look), camera=camera)
+    (away,) = seen
+    assert all(one.milliseconds is None for one in away.latest)
+    assert away.untold <= sum(away.counts.values()) == len(away.latest)
+    assert [one.sequence for one in away.rejected][-1] == 1
+    assert away.last_flagged.image is not None
+    assert all(one.milliseconds for one in summary.snapshot.latest)
+    assert summary.snapshot.untold == 0
+
+
 @pytest.fixture
 def hasty(monkeypatch):
     """A line that does not wait long for a receiver when it ends."""
@@ -137,6 +157,7 @@ def test_what_could_not_be_told_is_told_by_the_next_run(workspace):
     """A receiver that stays away to the end gets all of it later, in the same words."""
     summary, _ = run(workspace, night(4), ListSink(away=True))
     assert not summary.complete
+    assert summary.snapshot.untold == 4
     told = [(row["frame"], row["verdict"]) for row in records(workspace)]
     _, sink = run(workspace, night(1))
     assert [signal.sequence for signal in sink.signals] == [1, 2, 3, 4, 5]

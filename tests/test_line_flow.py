@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,6 +118,17 @@ def runs(site):
     return sorted((run["created"], run["id"], run["state_name"]) for run in json.loads(text))
 
 
+def events(site, name):
+    """Events of this name that the server has."""
+    request = urllib.request.Request(
+        f"{site.environment['PREFECT_API_URL']}/events/filter",
+        data=json.dumps({"filter": {"event": {"name": [name]}}}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+        return json.load(reply)["events"]
+
+
 def wait_for(site, what):
     """Wait until `what()` is true."""
     deadline = time.monotonic() + PATIENCE
@@ -165,4 +177,5 @@ def test_a_killed_line_is_started_again_and_a_cancelled_one_ends_in_order(site):
     state = json.loads(site.signals.with_name("signals.state.json").read_text(encoding="utf-8"))
     assert state["state"] == "stopped"
     wait_for(site, lambda: runs(site)[1][2] in {"Cancelled", "Cancelling"})
+    wait_for(site, lambda: events(site, "goldentwin.line.stopped"))
     assert contradictions(site.home, site.frames, site.signals) == {}

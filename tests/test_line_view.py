@@ -99,9 +99,10 @@ def test_plain_lines_say_each_event_and_flag_once():
     new = plate_frame(12, 0.1, part_id="new part")
 
     def flag():
-        line.change(latest=(new, *line.shown.latest), counts={**line.shown.counts, Verdict.FLAG: 4})
+        line.change(rejected=(new, *line.shown.rejected), counts={**line.shown.counts, Verdict.FLAG: 4})
 
     lines = written(line, flag, terminal=False).splitlines()
+    assert sum("CANNOT_INSPECT part 9: " in one for one in lines) == 1
     assert [one.partition(" ")[2].partition(",")[0] for one in lines if " FLAG " in one and "PASS" not in one] == [
         "FLAG part 7: 0.310 < 0.500",
         "FLAG new part: 0.100 < 0.500",
@@ -115,7 +116,24 @@ def test_flags_too_fast_to_be_named_are_counted():
     """Flagged parts that were never among the latest are owned up to."""
     line = MovingLine(plate_snapshot())
     text = written(line, lambda: line.change(counts={**line.shown.counts, Verdict.FLAG: 9}), terminal=False)
-    assert "6 more parts" in text
+    assert "6 more that did not pass" in text
+
+
+def test_parts_without_time_are_not_named():
+    """They may be thousands, and are an event."""
+    late = plate_frame(12, None, part_id="late part", reason="too late: no verdict")
+    text = written(MovingLine(plate_snapshot(rejected=(late,))), terminal=False)
+    assert "late part" not in text
+    assert "more that did not pass" not in text
+
+
+def test_what_waits_for_the_receiver_is_shown():
+    """How many parts wait to be told, and which of the latest."""
+    waits = plate_frame(9, 0.499_96, milliseconds=None)
+    text = "\n".join(drawn(plate_snapshot(latest=(waits,), untold=17)))
+    assert "untold 17" in text
+    assert "not told" in text
+    assert "0.49996 < 0.50000" in text
 
 
 def test_counts_come_now_and_then():

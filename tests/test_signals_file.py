@@ -108,6 +108,19 @@ def test_another_lines_file_is_refused(path):
         FileSink(path, line="line2").open()
 
 
+def test_a_file_has_one_writer(path):
+    """Two lines of one name, of two homes say, do not mix in one file; a rotation lets nobody in."""
+    first, second = opened(path, limit=500), FileSink(path, line="line1")
+    for number in range(1, 4):
+        first.send(a_signal(number))
+    with pytest.raises(SinkLostError, match="another line; give each"):
+        second.open()
+    first.close()
+    second.open()
+    assert second.last_sequence() == 3
+    second.close()
+
+
 def test_lines_of_another_release_are_kept(path):
     """A field that this release does not know is no damage."""
     path.parent.mkdir()
@@ -140,7 +153,7 @@ def test_state_on_a_full_disk_is_lost_and_comes_back(path):
     sink.open()
     sink.report(a_state(sequence=3))
     assert json.loads(sink.state_path.read_text())["sequence"] == 3
-    assert sorted(file.name for file in path.parent.iterdir()) == ["signals.jsonl", "signals.state.json"]
+    assert sorted(file.name for file in path.parent.glob("[!.]*")) == ["signals.jsonl", "signals.state.json"]
 
 
 def test_disk_stays_bounded(path):
@@ -150,7 +163,7 @@ def test_disk_stays_bounded(path):
     for sequence in range(10, 30):
         sink.send(a_signal(sequence))
     files = [path.with_name("signals.jsonl.2"), path.with_name("signals.jsonl.1"), path]
-    assert sorted(path.parent.iterdir()) == sorted(files)
+    assert sorted(path.parent.glob("[!.]*")) == sorted(files)
     assert [sequence for file in files for sequence in sequences(file)] == list(range(22, 30))
     assert all(file.stat().st_size <= 3 * size for file in files)
 

@@ -58,9 +58,9 @@ def test_signal_stands_in_the_variables(plc):
     """Each in its own; the newest sequence is read back after a restart, and none at first."""
     sink = opened(plc)
     assert sink.last_sequence() is None
-    sink.send(a_signal(7, reason="wrong size: ü", late=True))
-    names = ("Begin", "Sequence", "Verdict", "PartId", "Similarity", "Reason", "Late")
-    assert plc.read(*names) == [7, 7, "FLAG", "P7", 0.25, "wrong size: ü", True]
+    sink.send(a_signal(7, reason="wrong size: ü", late=True, provisional=True))
+    names = ("Begin", "Sequence", "Verdict", "PartId", "Similarity", "Reason", "Late", "Provisional")
+    assert plc.read(*names) == [7, 7, "FLAG", "P7", 0.25, "wrong size: ü", True, True]
     sink.close()
     again = opened(plc)
     assert again.last_sequence() == 7

@@ -13,7 +13,7 @@ from rich.text import Text
 from flows.commands.terminal import VERDICT_STYLES
 from inspection.verdicts import Verdict
 from pipeline.line.events import BAD
-from pipeline.line_page.values import not_passed, stale_for, without_credentials
+from pipeline.line_page.values import not_passed, stale_for, troubled, without_credentials
 from pipeline.signals import LineState
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STATE_STYLES: Final = {LineState.RUNNING: "bold green", LineState.STOPPED: "bold", LineState.LOST: "bold red"}
 _MOST_FRAMES, _MOST_EVENTS = 8, 5
 _FEWEST_FRAMES, _OTHER_ROWS = 2, 14
+_USUALLY_UNTOLD: Final = 2
 _BAR: Final = 9  # characters
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -68,12 +69,15 @@ def milliseconds(value: float | None) -> str:
 
 
 def compared(frame: ShownFrame) -> str:
-    """`0.312 < 0.742`, or why there is nothing to compare."""
-    if frame.similarity is None:
+    """`0.312 < 0.742`, with as many digits as tell both apart, or why there is nothing to compare."""
+    similarity, threshold = frame.similarity, frame.threshold
+    if similarity is None:
         return frame.reason or "not compared"
-    if frame.threshold is None:
-        return f"{frame.similarity:.3f}"
-    return f"{frame.similarity:.3f} {'<' if frame.similarity < frame.threshold else '>='} {frame.threshold:.3f}"
+    if threshold is None:
+        return f"{similarity:.3f}"
+    apart = (digits for digits in range(3, 6) if f"{similarity:.{digits}f}" != f"{threshold:.{digits}f}")
+    digits = 3 if similarity == threshold else next(apart, 6)
+    return f"{similarity:.{digits}f} {'<' if similarity < threshold else '>='} {threshold:.{digits}f}"
 
 
 def _picture(snapshot: LineSnapshot, console: Console, silent: str | None, address: str | None) -> RenderableType:
@@ -100,6 +104,8 @@ def _heading(snapshot: LineSnapshot, console: Console, silent: str | None) -> Ta
     row.add_column(justify="right", no_wrap=True)
     words = "STALE" if silent is not None else snapshot.state.value.upper()
     style = "bold red" if silent is not None else STATE_STYLES[snapshot.state]
+    if silent is None and troubled(snapshot):
+        style = "bold yellow"
     product = printable(f"{snapshot.product}/{snapshot.view}", console)
     name = Text.assemble((printable(snapshot.line, console), "bold"), "  ", product)
     row.add_row(name, Text.assemble((words, style), "  ", (clock(snapshot.now), "dim")))
@@ -133,6 +139,7 @@ def _speed(snapshot: LineSnapshot) -> Text:
 def _queues(snapshot: LineSnapshot) -> Text:
     held = (("skipped", snapshot.skipped), ("late", snapshot.late), ("missed", snapshot.missed))
     cells = [Text(f"waiting {snapshot.waiting}"), Text(f"unrecorded {snapshot.unrecorded}")]
+    cells.insert(1, Text(f"untold {snapshot.untold}", style="yellow" if snapshot.untold > _USUALLY_UNTOLD else ""))
     cells += [Text(f"{name} {count:,}", style="yellow" if count else "") for name, count in held]
     return Text("   ").join(cells)
 
@@ -168,7 +175,7 @@ def _cells(frame: ShownFrame, console: Console) -> Iterator[Text]:
     yield Text(frame.verdict.value.replace("_", " "), style=style)
     bar = _bar(frame, ascii_only=console.options.ascii_only)
     yield Text.assemble((bar, style), printable(compared(frame), console))
-    yield Text(milliseconds(frame.milliseconds), style="dim")
+    yield Text("not told" if frame.milliseconds is None else milliseconds(frame.milliseconds), style="dim")
     yield Text(clock(frame.captured_at), style="dim")
 
 

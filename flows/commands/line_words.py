@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from flows.commands.line_picture import compared, milliseconds, printable
-from inspection.verdicts import Verdict
+from inspection.verdicts import Reason, Verdict
 from pipeline.line_page.values import stale_for
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.line.snapshot import LineSnapshot
 
 COUNTS_SECONDS: Final = 60.0
+_UNTIMELY: Final = tuple(f"{kind.value}:" for kind in (Reason.SKIPPED, Reason.TOO_LATE))
 
 
 class LineWords:
@@ -25,8 +26,7 @@ class LineWords:
     def __init__(self, console: Console, address: str | None) -> None:
         self._console = console
         self._events: set[tuple[datetime, str, str]] = set()
-        self._flagged: set[int] = set()
-        self._flags = 0
+        self._named = 0  # the newest sequence
         self._last: LineSnapshot | None = None
         self._counted_at: datetime | None = None
         self._counted = ""
@@ -39,7 +39,7 @@ class LineWords:
         age = stale_for(snapshot, datetime.now(UTC))
         self._silence(None if age is None else f"no new figures for {age:.0f} s")
         self._say_events(snapshot)
-        self._say_flags(snapshot)
+        self._say_rejected(snapshot)
         due = self._counted_at is None or (snapshot.now - self._counted_at).total_seconds() >= COUNTS_SECONDS
         if due or (self._last is not None and self._last.state is not snapshot.state):
             self._say_counts(snapshot)
@@ -65,24 +65,28 @@ class LineWords:
             self._say(at, f"{kind}: {said}" if said else kind)
         self._events = there
 
-    def _say_flags(self, snapshot: LineSnapshot) -> None:
-        there = {one.sequence: one for one in reversed(snapshot.latest) if one.verdict is Verdict.FLAG}
-        new = [one for sequence, one in there.items() if sequence not in self._flagged]
+    def _say_rejected(self, snapshot: LineSnapshot) -> None:
+        """Each that did not pass; those for which there was no time are events, and may be thousands."""
+        new = [one for one in reversed(snapshot.rejected) if one.sequence > self._named]
         for frame in new:
-            self._say(frame.captured_at, f"FLAG {frame.part_id}: {compared(frame)}, frame {frame.sequence}")
-        flags = snapshot.counts.get(Verdict.FLAG, 0)
-        more = flags - self._flags - len(new)
-        if self._last is not None and more > 0:
-            self._say(snapshot.now, f"FLAG: {more} more part{'s' * (more > 1)}, not named here")
-        self._flagged, self._flags = set(there), flags
+            if frame.verdict is Verdict.FLAG or not str(frame.reason).startswith(_UNTIMELY):
+                said = f"{frame.verdict.value} {frame.part_id}: {compared(frame)}, frame {frame.sequence}"
+                self._say(frame.captured_at, said)
+        self._named = max([self._named, *(one.sequence for one in new)])
+        before = {} if self._last is None else self._last.counts
+        more = sum(snapshot.counts.get(one, 0) - before.get(one, 0) for one in Verdict if one is not Verdict.PASS)
+        if self._last is not None and more > len(new):
+            self._say(snapshot.now, f"{more - len(new)} more that did not pass, too fast to be named here")
 
     def _say_counts(self, snapshot: LineSnapshot) -> None:
         """The counts, unless they were just said."""
         self._counted_at = snapshot.now
         counts = ", ".join(f"{snapshot.counts.get(verdict, 0)} {verdict.value}" for verdict in Verdict)
-        said = f"{snapshot.state.value}: {counts}; waiting {snapshot.waiting}, skipped {snapshot.skipped}, "
-        said += f"late {snapshot.late}, missed {snapshot.missed}; latency p99 {milliseconds(snapshot.latency_p99)}, "
-        said += f"{snapshot.frames_per_second:.1f} frames/s{'; PROVISIONAL' if snapshot.provisional else ''}"
+        waits = f"waiting {snapshot.waiting}, untold {snapshot.untold}"
+        lacks = f"skipped {snapshot.skipped}, late {snapshot.late}, missed {snapshot.missed}"
+        speed = f"latency p99 {milliseconds(snapshot.latency_p99)}, {snapshot.frames_per_second:.1f} frames/s"
+        provisional = "; PROVISIONAL" if snapshot.provisional else ""
+        said = f"{snapshot.state.value}: {counts}; {waits}, {lacks}; {speed}{provisional}"
         if said != self._counted:
             self._counted = said
             self._say(snapshot.now, said)

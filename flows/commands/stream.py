@@ -97,10 +97,15 @@ def stream(
     """Inspect a line: judge each part as its frame comes, and tell the line at once.
 
     It runs until ctrl-C or until the frames end, and can be killed at any moment: the next start answers for what was
-    in hand. With `--json`, each signal is a line on standard output. The exit code is 0 whatever the verdicts are.
+    in hand. With `--json`, each signal is a line on standard output. The exit code is 0 whatever the verdicts are, and
+    1 where the camera was never there.
     """
+    from pipeline.line.settings import LineSettings, Parts, Policy  # noqa: PLC0415 - only this command needs it
+
+    _understand(source, signals or (), line)
+    if not as_json:
+        terminal.say(f"{line}: opening {product}/{view}")
     from pipeline.line.opening import LineRequest  # noqa: PLC0415 - the line's packages take long to import
-    from pipeline.line.settings import LineSettings, Parts, Policy  # noqa: PLC0415 - goes with it
 
     settings = LineSettings(
         workspace=options.workspace_of(context, home, references),
@@ -129,6 +134,34 @@ def stream(
         terminal.print_json(summary_json(summary))
     else:
         print_summary(request, summary)
+    _require_frames(summary)
+
+
+def _understand(source: str, signals: Sequence[str], line: str) -> None:
+    """Refuse addresses that can't be understood before anything that takes long.
+
+    Raises:
+        GoldentwinError: what is wrong with which.
+    """
+    from pipeline.cameras.addresses import open_camera  # noqa: PLC0415 - only this command needs it
+    from pipeline.signals import open_sink  # noqa: PLC0415 - goes with it
+
+    open_camera(source)
+    for address in signals:
+        open_sink(address, line=line)
+
+
+def _require_frames(summary: LineSummary) -> None:
+    """Whoever starts a line for some seconds wants to hear it where the camera was never there.
+
+    Raises:
+        StreamError: no frame came, and the camera is away.
+    """
+    from pipeline.line.settings import StreamError  # noqa: PLC0415 - only this command needs it
+
+    away = [one for one in summary.snapshot.health if one.what == "camera" and not one.up]
+    if away and not summary.snapshot.captured:
+        raise StreamError("no frame came: " + away[0].said)
 
 
 def _run(request: LineRequest, page_port: int | None, *, as_json: bool) -> LineSummary:
@@ -218,6 +251,8 @@ def summary_json(summary: LineSummary) -> dict[str, Any]:
         "skipped": found.skipped,
         "late": found.late,
         "missed": found.missed,
+        "untold": found.untold,
+        "unrecorded": found.unrecorded,
         "latency_p50_ms": found.latency_p50,
         "latency_p99_ms": found.latency_p99,
         "calibration": found.calibration,
@@ -244,7 +279,8 @@ def print_summary(request: LineRequest, summary: LineSummary) -> None:
         }
     )
     if not summary.complete:
-        terminal.warn("not every part could be told and recorded; the next run does it")
+        left = f"{found.untold} not told, {found.unrecorded} not recorded"
+        terminal.warn(f"not every part could be told and recorded ({left}); the next run does it")
     if found.provisional:
         named = f"{found.product} --view {found.view}"
         terminal.suggest(f"goldentwin calibrate {named} --labelled DIR", "verdicts that are not provisional")

@@ -151,5 +151,6 @@ def _decided(settings: LineSettings, verdict: FrameVerdict, sequence: int, *, ba
         captured_at=verdict.frame.captured_at,
         decided_at=now.isoformat(timespec="milliseconds"),
         late=late,
+        provisional=row["provisional"],
     )
     return Decided(signal=signal, verdict=verdict, row=row, batch=batch)

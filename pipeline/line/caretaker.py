@@ -74,6 +74,8 @@ class Caretaker:
             self._watch.end(0.0)
         if report and self._settings.reports and self._status.captured:
             self._report(self._shift)
+        if self._reports:
+            self._status.event(EventKind.REPORTING, "MLflow is told of the shift; this takes a moment")
         for job in self._reports:
             job.end(_REPORT_SECONDS)
             self._hear_report(job)

@@ -34,6 +34,7 @@ class EventKind(StrEnum):
     MLFLOW_LOST = "mlflow lost"
     MLFLOW_BACK = "mlflow back"
     DRIFT = "drift"
+    REPORTING = "reporting"
     REPORTED = "reported"
     NOT_REPORTED = "not reported"
 

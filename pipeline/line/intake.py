@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, Protocol
 
+from inspection.errors import GoldentwinError
 from pipeline.cameras import EndOfFramesError
 from pipeline.cameras.reconnecting import CameraNews, ReconnectingCamera
 from pipeline.line.admitted import Admitted
@@ -94,6 +95,12 @@ class Intake:
         return self._policy
 
     @property
+    def aim(self) -> float | None:
+        """The latency aimed at, in seconds: what was asked for, or what `skip` keeps to; None where frames wait."""
+        asked = self._settings.latency_limit or self._settings.deadline
+        return self._pace.limit if asked or self._policy is Policy.SKIP else None
+
+    @property
     def alive(self) -> bool:
         """Whether frames are still taken in."""
         return self._thread.is_alive()
@@ -121,6 +128,8 @@ class Intake:
             self._read_on()
         except EndOfFramesError as end:
             self.ended = str(end)
+        except GoldentwinError as error:  # says itself what to mend
+            self.problem = error
         except Exception as error:
             logger.exception("frames can't be taken in")
             self.problem = error

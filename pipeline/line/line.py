@@ -7,7 +7,6 @@ import queue
 import sys
 import time
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,13 +18,13 @@ from pipeline.line.intake import Intake
 from pipeline.line.judging import Judges
 from pipeline.line.lateness import Lateness
 from pipeline.line.pace import Pace
-from pipeline.line.readying import alone, open_judge, remembered_as, seconds_a_frame, spool_file
+from pipeline.line.readying import alone, leave_behind, open_judge, remembered_as, seconds_a_frame, spool_file
 from pipeline.line.recording import Recorder
 from pipeline.line.status import LineStatus
 from pipeline.line.telling import WHAT as SIGNAL
 from pipeline.line.telling import Teller
 from pipeline.line.twofold_spool import TwofoldSpool
-from pipeline.signals import LineState, SinkLostError
+from pipeline.signals import LineState
 from pipeline.workspace import cores
 
 if TYPE_CHECKING:
@@ -102,7 +101,6 @@ class Line:
         self._telling: OrderedDict[int, Decided] = OrderedDict()
         self._judges = Judges(inspector, self._pace, workers=workers)
         self.status = LineStatus(settings)
-        self.status.judged_by(inspector, limit=self._pace.limit)
         self._intake = Intake(
             settings,
             camera,
@@ -116,6 +114,7 @@ class Line:
             identify=identify,
         )
         self.status.policy = self._intake.policy.value
+        self.status.judged_by(inspector, limit=self._intake.aim)
         self._recorder = Recorder(settings, self._spool, self.status, inspector)
         self._lateness = Lateness(settings.deadline)
         self._tellers = self._make_tellers(sinks)
@@ -189,6 +188,7 @@ class Line:
             while not self._over(started):
                 self._caretaker.look_after()
                 self._look_alive()
+                self.status.telling_waits(self._spool.untold())
                 if watcher is not None:
                     watcher(self.snapshot())
                 time.sleep(_TICK_SECONDS)
@@ -203,7 +203,8 @@ class Line:
 
     @property
     def _policy(self) -> str:
-        return f"policy {self._intake.policy.value}, {1000 * self._pace.limit:.0f} ms aimed at"
+        aim = self._intake.aim
+        return f"policy {self.status.policy}{'' if aim is None else f', {1000 * aim:.0f} ms aimed at'}"
 
     def _over(self, started: float) -> bool:
         if self._stopped:
@@ -227,6 +228,7 @@ class Line:
         self.status.event(EventKind.STOPPED, self._why)
         told = [teller.stop(state, self._why, seconds=_TELL_SECONDS) for teller in self._tellers]
         recorded = self._recorder.stop(seconds=_RECORD_SECONDS)
+        self.status.telling_waits(self._spool.untold())
         self._caretaker.close(report=True)
         return all(told) and recorded and not failed
 
@@ -240,14 +242,9 @@ class Line:
             teller.state(state, "a frame has had no verdict for half a minute" if hangs else "")
 
     def _make_tellers(self, sinks: Sequence[Sink]) -> list[Teller]:
-        """One a receiver. What they hold of an earlier life of this line's numbers is left behind."""
+        """One a receiver."""
         highest_before = self._spool.next_sequence() - 1
-        for sink in sinks:
-            with suppress(SinkLostError):
-                sink.open()
-                self._spool.skip_to((sink.last_sequence() or 0) + 1)
-            with suppress(Exception):
-                sink.close()
+        leave_behind(self._spool, sinks)
         return [
             Teller(
                 sink,
@@ -295,4 +292,4 @@ class Line:
     def _use(self, inspector: Inspector) -> None:
         """Judge by another inspector from the next frame on: goldens, recipe or calibration have changed."""
         self._judges.inspector = self._recorder.inspector = inspector
-        self.status.judged_by(inspector, limit=self._pace.limit)
+        self.status.judged_by(inspector, limit=self._intake.aim)

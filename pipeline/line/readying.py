@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +13,16 @@ from filelock import FileLock, Timeout
 from inspection.errors import CalibrationError, RecordsError
 from pipeline.line.settings import StreamError
 from pipeline.opening import keep_inspector
+from pipeline.signals import SinkLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inspection.inspector import Inspector
     from pipeline.cameras import Camera
     from pipeline.line.settings import LineSettings
+    from pipeline.line.twofold_spool import TwofoldSpool
+    from pipeline.signals import Sink
 
 _WARM_UP: Final = 3
 
@@ -73,6 +79,16 @@ def alone(settings: LineSettings) -> FileLock:
         message = f"{settings.folder} can't be written ({error}); name another home with --home"
         raise RecordsError(message) from error
     return lock
+
+
+def leave_behind(spool: TwofoldSpool, sinks: Sequence[Sink]) -> None:
+    """Begin behind what the receivers hold of an earlier life of this line's numbers."""
+    for sink in sinks:
+        with suppress(SinkLostError):
+            sink.open()
+            spool.skip_to((sink.last_sequence() or 0) + 1)
+        with suppress(Exception):
+            sink.close()
 
 
 def spool_file(settings: LineSettings) -> Path:

@@ -31,9 +31,9 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownFrame:
-    """A frame lately told of. `image` is RGB uint8 (H, W, 3), None where there was no picture.
+    """A frame lately decided. `image` is RGB uint8 (H, W, 3), None where there was no picture.
 
-    `milliseconds` is the time from its capture to its signal.
+    `milliseconds` is the time from its capture to its signal, None as long as the line is not told.
     """
 
     sequence: int
@@ -43,7 +43,7 @@ class ShownFrame:
     similarity: float | None
     threshold: float | None
     captured_at: datetime
-    milliseconds: float
+    milliseconds: float | None
     image: NDArray[np.uint8] | None = None
     judgement: Judgement | None = None
 
@@ -52,11 +52,13 @@ class ShownFrame:
 class LineSnapshot:
     """A line at one moment.
 
-    `captured` counts the frames taken in since the start, `counts` those told of by verdict (CANNOT_INSPECT holds
+    `captured` counts the frames taken in since the start, `counts` those decided by verdict (CANNOT_INSPECT holds
     skipped and late ones too), `skipped` and `late` those not inspected for want of time, `waiting` those in hand,
-    `unrecorded` those told of whose record is still to be written, `missed` frames that the camera counted and that
-    never came. Latencies are from capture to signal, in milliseconds, over the last frames that were judged;
-    `latency_limit` is what is aimed at. `latest` and `events` come newest first.
+    `untold` those decided that a receiver has not been told of, of earlier runs too, `unrecorded` those decided whose
+    record is still to be written, `missed` frames that the camera counted and that never came. Latencies are from
+    capture to signal, in milliseconds, over the last frames that were judged; `latency_limit` is what is aimed at, None
+    for nothing. `latest`, `rejected` (the newest that did not pass, without their pictures) and `events` come newest
+    first; `last_flagged` is the newest of all that was flagged.
     """
 
     line: str
@@ -76,6 +78,7 @@ class LineSnapshot:
     late: int = 0
     missed: int = 0
     waiting: int = 0
+    untold: int = 0
     unrecorded: int = 0
     frames_per_second: float = 0.0
     latency_p50: float | None = None
@@ -83,4 +86,6 @@ class LineSnapshot:
     latency_limit: float | None = None
     health: tuple[Health, ...] = ()
     latest: tuple[ShownFrame, ...] = ()
+    rejected: tuple[ShownFrame, ...] = ()
+    last_flagged: ShownFrame | None = None
     events: tuple[LineEvent, ...] = ()

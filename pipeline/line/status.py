@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.signals import Signal
 
 _SHOWN: Final = 8
+_REJECTED: Final = 100
 _EVENTS: Final = 100
 _LATENCIES: Final = 1000
 _RATE_SECONDS: Final = 10.0
@@ -46,12 +48,15 @@ class LineStatus:
         self._state = LineState.RUNNING
         self._counts = dict.fromkeys(Verdict, 0)
         self._captured = self._missed = self._skipped = self._late = self._waiting = self._unrecorded = 0
+        self._untold = 0
         self._newest = 0
         self._limit: float | None = None
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._told: deque[float] = deque()
         self._health: dict[tuple[str, str], Health] = {}
-        self._latest: deque[ShownFrame] = deque(maxlen=_SHOWN)
+        self._latest: OrderedDict[int, ShownFrame] = OrderedDict()
+        self._rejected: deque[ShownFrame] = deque(maxlen=_REJECTED)
+        self._last_flagged: ShownFrame | None = None
         self._events: deque[LineEvent] = deque(maxlen=_EVENTS)
         self._unwritten: deque[LineEvent] = deque(maxlen=_EVENTS)
         self._inspector: Inspector | None = None
@@ -67,8 +72,8 @@ class LineStatus:
         """How many frames were taken in."""
         return self._captured
 
-    def judged_by(self, inspector: Inspector, *, limit: float) -> None:
-        """The inspector in use, and the latency aimed at, in seconds."""
+    def judged_by(self, inspector: Inspector, *, limit: float | None) -> None:
+        """The inspector in use, and the latency aimed at, in seconds; None where frames may wait."""
         self._inspector, self._limit = inspector, limit
 
     def took_in(self) -> None:
@@ -90,6 +95,12 @@ class LineStatus:
             self._late += reason.startswith(_UNTIMELY[1])
             self._counts[one.verdict.judgement.verdict] += 1
             self._waiting -= one.admitted is not None
+            frame = self._latest.get(one.signal.sequence) or _shown(one)  # it may be told already
+            self._show(frame)
+            if frame.verdict is not Verdict.PASS:
+                self._rejected.appendleft(replace(frame, image=None, judgement=None))
+            if frame.verdict is Verdict.FLAG:
+                self._last_flagged = frame
 
     def has_told(self, signal: Signal, one: Decided | None) -> None:
         """The line was told of a part; `one` is what was decided of it, None where that was long ago."""
@@ -97,6 +108,9 @@ class LineStatus:
         with self._lock:
             self._newest = max(self._newest, signal.sequence)
             if one is None or one.admitted is None:
+                if shown := self._latest.get(signal.sequence):
+                    away = datetime.now(UTC) - shown.captured_at
+                    self._show(replace(shown, milliseconds=1000 * away.total_seconds()))
                 return
             judgement = one.verdict.judgement
             milliseconds = 1000 * (now - one.admitted.shot.captured)
@@ -106,20 +120,15 @@ class LineStatus:
             self._told.append(now)
             while self._told and now - self._told[0] > _RATE_SECONDS:
                 self._told.popleft()
-            self._latest.append(
-                ShownFrame(
-                    sequence=one.signal.sequence,
-                    part_id=one.signal.part_id,
-                    verdict=judgement.verdict,
-                    reason=judgement.reason,
-                    similarity=judgement.similarity,
-                    threshold=judgement.threshold,
-                    captured_at=one.admitted.shot.captured_at,
-                    milliseconds=milliseconds,
-                    image=one.admitted.shot.image,
-                    judgement=judgement,
-                )
-            )
+            self._show(replace(_shown(one), milliseconds=milliseconds))
+
+    def _show(self, frame: ShownFrame) -> None:
+        """Among the latest from now on, once decided and again once told."""
+        if self._latest and frame.sequence < next(iter(self._latest)):
+            return  # told long after it was decided
+        self._latest[frame.sequence] = frame
+        while len(self._latest) > _SHOWN:
+            self._latest.popitem(last=False)
 
     def _note_told_late(self, one: Decided, milliseconds: float) -> None:
         """A verdict that was certain in time, and was told after the deadline all the same."""
@@ -131,6 +140,10 @@ class LineStatus:
     def records_waiting(self, count: int) -> None:
         """How many parts have no record yet."""
         self._unrecorded = count
+
+    def telling_waits(self, count: int) -> None:
+        """How many parts some receiver has not been told of."""
+        self._untold = count
 
     def state(self, state: LineState) -> None:
         """The state of the line has changed."""
@@ -207,12 +220,32 @@ class LineStatus:
                 late=self._late,
                 missed=self._missed,
                 waiting=self._waiting,
+                untold=self._untold,
                 unrecorded=self._unrecorded,
                 frames_per_second=len(told) / max(min(_RATE_SECONDS, now - told[0]), 1.0) if told else 0.0,
                 latency_p50=float(np.quantile(latencies, 0.5)) if len(latencies) else None,
                 latency_p99=float(np.quantile(latencies, 0.99)) if len(latencies) else None,
                 latency_limit=None if self._limit is None else 1000 * self._limit,
                 health=tuple(self._health.values()),
-                latest=tuple(reversed(self._latest)),
+                latest=tuple(reversed(self._latest.values())),
+                rejected=tuple(self._rejected),
+                last_flagged=self._last_flagged,
                 events=tuple(self._events),
             )
+
+
+def _shown(one: Decided) -> ShownFrame:
+    """A part as it is shown before it is told; one of an earlier run has no picture any more."""
+    judgement, shot = one.verdict.judgement, one.admitted and one.admitted.shot
+    return ShownFrame(
+        sequence=one.signal.sequence,
+        part_id=one.signal.part_id,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        similarity=judgement.similarity,
+        threshold=judgement.threshold,
+        captured_at=shot.captured_at if shot else datetime.fromisoformat(one.signal.captured_at),
+        milliseconds=None,
+        image=shot.image if shot else None,
+        judgement=judgement,
+    )

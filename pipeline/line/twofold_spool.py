@@ -130,6 +130,12 @@ class TwofoldSpool:
         with self._lock:
             return max(self._file.told(sink), 0 if self.durable else self._memory.told(sink))
 
+    def untold(self) -> int:
+        """How many decided parts the receiver that lags most has not been told of."""
+        with self._lock:
+            told = min((self.told(sink) for sink in self._sinks), default=self._newest_decided)
+            return self._file.untold(told) + (0 if self.durable else self._memory.untold(told))
+
     def mark_told(self, sink: str, sequence: int) -> None:
         """`sink` was told of this part and all before it."""
         with self._lock:

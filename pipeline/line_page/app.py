@@ -83,7 +83,7 @@ def _lines(readers: Sequence[LineReader], version: str) -> dict[str, Any]:
 
 def _line(reader: LineReader) -> dict[str, Any]:
     snapshot = reader.refresh()
-    values = {} if snapshot is None else line_values(snapshot, reader.last_flagged)
+    values = {} if snapshot is None else line_values(snapshot)
     return {**values, "problem": reader.problem}
 
 

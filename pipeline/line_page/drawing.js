@@ -79,13 +79,13 @@ function latencyBar(p50, p99, limit) {
   return bar;
 }
 
-const USUALLY_UNRECORDED = 20; // records follow twice a second
+const USUAL = { unrecorded: 20, untold: 2 }; // records follow twice a second, signals at once
 
 function waitingCard(line) {
   const said = make("small");
-  const parts = [["skipped", line.skipped], ["late", line.late], ["missed", line.missed], ["unrecorded", line.unrecorded]];
-  parts.forEach(([name, count], place) => {
-    const usual = name === "unrecorded" && count <= USUALLY_UNRECORDED;
+  ["skipped", "late", "missed", "untold", "unrecorded"].forEach((name, place) => {
+    const count = line[name];
+    const usual = count <= (USUAL[name] ?? 0);
     said.append(place ? " · " : "", make(count && !usual ? "strong" : "span", "", `${whole.format(count)} ${name}`));
   });
   return figure("Waiting", whole.format(line.waiting), said);
@@ -107,7 +107,8 @@ export function lamp(health) {
   const state = make("span", "word", health.up ? "up" : "LOST");
   if (health.since && !health.up) state.append(" since ", whenOf(health.since));
   const words = make("div", "", make("b", "", health.what), state);
-  const detail = [health.name, health.said].filter(Boolean).join(": ");
+  const named = health.said.includes(health.name);
+  const detail = [named ? "" : health.name, health.said].filter(Boolean).join(": ");
   const small = make("small", "", detail);
   small.title = detail;
   words.append(small);
@@ -167,7 +168,7 @@ export function tile(frame, address, open) {
   button.addEventListener("click", open);
   const name = make("b", "part", frame.part_id);
   name.title = frame.part_id;
-  const latency = frame.milliseconds === null ? "" : ` · ${milliseconds(frame.milliseconds)}`;
+  const latency = ` · ${frame.milliseconds === null ? "not told yet" : milliseconds(frame.milliseconds)}`;
   const foot = make("small", "foot", whenOf(frame.captured_at), `${latency}${frame.provisional ? " · provisional" : ""}`);
   return make("li", `tile card ${frame.verdict}`, button, badge(frame.verdict), name, similarityBar(frame), foot);
 }

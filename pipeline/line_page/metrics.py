@@ -31,7 +31,8 @@ _COUNTERS: Final[tuple[_Reading, ...]] = (
 )
 _GAUGES: Final[tuple[_Reading, ...]] = (
     ("waiting_frames", "Frames taken in and not yet decided.", lambda line: line.waiting),
-    ("unrecorded_frames", "Frames told of whose record is still to be written.", lambda line: line.unrecorded),
+    ("untold_frames", "Frames decided that a receiver has not been told of yet.", lambda line: line.untold),
+    ("unrecorded_frames", "Frames decided whose record is still to be written.", lambda line: line.unrecorded),
     ("frames_per_second", "Frames told of a second, lately.", lambda line: line.frames_per_second),
     ("signal_latency_limit_seconds", "The latency aimed at.", lambda line: _seconds(line.latency_limit)),
     ("threshold", "The similarity below which a frame is flagged.", lambda line: line.threshold),

@@ -111,7 +111,7 @@ function showFlagged(line) {
   if (flaggedKey === key) return;
   flaggedKey = key;
   if (!frame) {
-    at("flagged").replaceChildren(make("p", "nothing", "No part was flagged since this page's server looks on."));
+    at("flagged").replaceChildren(make("p", "nothing", "No part was flagged since the line was started."));
     return;
   }
   const kind = matchMedia("(min-width: 700px)").matches ? "strip" : "overlay";
@@ -123,7 +123,7 @@ function showFlagged(line) {
 async function showTiles(line) {
   tilesAt = Date.now();
   const shown = line.latest.map((frame) => {
-    const key = `${frame.sequence} ${frame.captured_at}`;
+    const key = `${frame.sequence} ${frame.captured_at} ${frame.milliseconds}`;
     if (!tiles.has(key)) tiles.set(key, tile(frame, addressOf(line, frame, "overlay"), () => enlarge(line, frame)));
     return [key, tiles.get(key)];
   });
@@ -198,7 +198,7 @@ function showTruth() {
     if (said.textContent !== stale.said) said.textContent = stale.said;
     showState("lost", stale.word, line?.state ? `was ${line.state}` : "");
   } else {
-    showState(line.state, STATES[line.state] ?? line.state, detail(line));
+    showState(line.troubled ? "running troubled" : line.state, STATES[line.state] ?? line.state, detail(line));
   }
   document.title = `${stale ? stale.word : STATES[line.state] ?? line.state}: ${line?.line ?? "goldentwin"}`;
 }
@@ -216,7 +216,8 @@ function showState(kind, word, said) {
   if (state.dataset.key === key) return;
   state.dataset.key = key;
   state.className = `state ${kind}`;
-  state.replaceChildren(icon(kind in STATES ? kind : "lost"), make("p", "", make("b", "", word), make("small", "", said)));
+  const shape = kind.split(" ")[0];
+  state.replaceChildren(icon(shape in STATES ? shape : "lost"), make("p", "", make("b", "", word), make("small", "", said)));
 }
 
 at("close").addEventListener("click", () => at("large").close());

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from inspection.verdicts import Verdict
 from pipeline.line.snapshot import LineSnapshot, ShownFrame
 
 if TYPE_CHECKING:
@@ -35,14 +34,12 @@ class LineReader:
 
     Attributes:
         last: the newest snapshot that was given; None before the first.
-        last_flagged: the newest flagged frame seen, which the line itself may have let go.
         problem: why the line gave no snapshot when it was last asked; None where it did.
     """
 
     def __init__(self, line: ShownLine) -> None:
         self.golden = line.golden
         self.last: LineSnapshot | None = None
-        self.last_flagged: ShownFrame | None = None
         self.problem: str | None = None
         self._ask = line.snapshot
         self._asked_at = float("-inf")
@@ -61,13 +58,11 @@ class LineReader:
             self.problem = f"the line does not answer: {type(error).__name__}: {error}"
             return self.last
         self.problem = None
-        newest = next((one for one in self.last.latest if one.verdict is Verdict.FLAG), None)
-        self.last_flagged = newest or self.last_flagged
         return self.last
 
     def frames(self) -> Iterator[ShownFrame]:
         """The frames that can be shown now, newest first."""
         if self.last is not None:
             yield from self.last.latest
-        if self.last_flagged is not None:
-            yield self.last_flagged
+            if self.last.last_flagged is not None:
+                yield self.last.last_flagged

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inspection.verdicts import Verdict
 from pipeline.line.events import BAD
+from pipeline.signals import LineState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ STALE_SECONDS: Final = 5.0
 
 MOST_FRAMES: Final = 8
 MOST_EVENTS: Final = 40
+_DISPENSABLE: Final = "MLflow"
 _LONGEST: Final = 400  # characters of a part id, a reason or what an event said
 _CREDENTIALS: Final = re.compile(r"(\w[\w+.-]*://)[^/\s]*@")
 
@@ -52,12 +54,18 @@ def stale_for(snapshot: LineSnapshot, now: datetime) -> float | None:
     return age if age > STALE_SECONDS else None
 
 
+def troubled(snapshot: LineSnapshot) -> bool:
+    """Whether a line that runs lacks something that parts can't do without; MLflow may be away for a shift."""
+    down = [one for one in snapshot.health if not one.up and one.what != _DISPENSABLE]
+    return snapshot.state is LineState.RUNNING and bool(down)
+
+
 def without_credentials(text: str) -> str:
     """`rtsp://user:word@camera/1` as `rtsp://***@camera/1`: addresses are shown, passwords are not."""
     return _CREDENTIALS.sub(r"\1***@", text)
 
 
-def line_values(snapshot: LineSnapshot, last_flagged: ShownFrame | None = None) -> dict[str, Any]:
+def line_values(snapshot: LineSnapshot) -> dict[str, Any]:
     """A snapshot for the page, in values that JSON knows; times are ISO 8601 in UTC, latencies in milliseconds."""
     rejected = not_passed(snapshot.counts)
     return {
@@ -65,6 +73,7 @@ def line_values(snapshot: LineSnapshot, last_flagged: ShownFrame | None = None) 
         "product": _text(snapshot.product),
         "view": _text(snapshot.view),
         "state": snapshot.state.value,
+        "troubled": troubled(snapshot),
         "started_at": _moment(snapshot.started_at),
         "now": _moment(snapshot.now),
         "threshold": _number(snapshot.threshold),
@@ -81,6 +90,7 @@ def line_values(snapshot: LineSnapshot, last_flagged: ShownFrame | None = None) 
         "late": snapshot.late,
         "missed": snapshot.missed,
         "waiting": snapshot.waiting,
+        "untold": snapshot.untold,
         "unrecorded": snapshot.unrecorded,
         "frames_per_second": _number(snapshot.frames_per_second),
         "latency_p50": _number(snapshot.latency_p50),
@@ -88,7 +98,7 @@ def line_values(snapshot: LineSnapshot, last_flagged: ShownFrame | None = None) 
         "latency_limit": _number(snapshot.latency_limit),
         "health": [_health(one) for one in snapshot.health],
         "latest": [_frame(one) for one in snapshot.latest[:MOST_FRAMES]],
-        "last_flagged": None if last_flagged is None else _frame(last_flagged),
+        "last_flagged": None if snapshot.last_flagged is None else _frame(snapshot.last_flagged),
         "events": [_event(one) for one in snapshot.events[:MOST_EVENTS]],
     }
 

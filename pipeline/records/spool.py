@@ -172,6 +172,11 @@ class Spool:
         rows = self._read("SELECT sequence FROM told WHERE sink = ?", (sink,))
         return int(rows[0][0]) if rows else 0
 
+    def untold(self, sequence: int) -> int:
+        """How many decided parts come behind this number."""
+        statement = "SELECT count(*) FROM parts WHERE sequence > ? AND signal IS NOT NULL"
+        return int(self._read(statement, (sequence,))[0][0])
+
     def mark_told(self, sink: str, sequence: int) -> None:
         """`sink` was told of this part and all before it."""
         statement = "INSERT INTO told VALUES (?, ?) ON CONFLICT (sink) DO UPDATE SET sequence = excluded.sequence"

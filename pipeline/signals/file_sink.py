@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from inspection.durable import write_text
 from pipeline.signals.address import checked_name
 from pipeline.signals.farewell import farewell
@@ -44,6 +46,7 @@ class FileSink:
         self.files = files
         self.state_path = path.with_name(f"{path.stem}.state.json")
         self._file: int | None = None
+        self._alone = FileLock(path.with_name(f".{path.name}.lock"), thread_local=False)
         self._reported: StateReport | None = None
 
     @property
@@ -55,11 +58,13 @@ class FileSink:
         """Open the file, cut off what was left torn, and make its folder.
 
         Raises:
-            SinkLostError: the file can't be opened or mended, or holds something else, or another line's signals.
+            SinkLostError: the file can't be opened or mended, holds something else or another line's signals, or is
+                being written by another line.
         """
         self._drop()
         with self._as_lost("can't be opened; mend the path, its rights or the disk"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._be_alone()
             for abandoned in self.path.parent.glob(f".{self.state_path.name}.*"):
                 abandoned.unlink(missing_ok=True)
             self._require_ours()
@@ -114,10 +119,21 @@ class FileSink:
         self._drop()
 
     def _drop(self) -> None:
+        self._close_file()
+        self._alone.release()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             descriptor, self._file = self._file, None
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+    def _be_alone(self) -> None:
+        try:
+            self._alone.acquire(timeout=0)
+        except Timeout as error:
+            message = f"{self.path} is being written by another line; give each line a file of its own"
+            raise SinkLostError(message) from error
 
     @contextlib.contextmanager
     def _as_lost(self, what: str) -> Iterator[None]:
@@ -154,7 +170,7 @@ class FileSink:
             chain[i - 1].replace(chain[i])
 
     def _reopened(self) -> int:
-        self._drop()
+        self._close_file()
         return _open_to_append(self.path)
 
     def _require_ours(self) -> None:

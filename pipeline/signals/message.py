@@ -25,7 +25,7 @@ class Signal:
     `sequence` counts the line's frames without a gap, so that a receiver sees what it missed and knows what it has
     already; the same part is told with the same number and the same words however often. `verdict` decides: only
     `PASS` lets a part pass. `captured_at` and `decided_at` are ISO 8601, UTC. `late` says that it is told after the
-    deadline, or after an interruption.
+    deadline, or after an interruption; `provisional` that the threshold rests on the goldens alone.
     """
 
     line: str
@@ -41,6 +41,7 @@ class Signal:
     captured_at: str
     decided_at: str
     late: bool = False
+    provisional: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

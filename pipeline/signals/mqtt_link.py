@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from paho.mqtt.reasoncodes import ReasonCode
 
+_SAYING_NOTHING = {"Unspecified error", "Normal disconnection", "Success"}
 QOS = 1  # at least once, and the broker says when it has it
 
 
@@ -161,7 +162,7 @@ class BrokerLink:
             raise self._lost(problem)
 
     def _lost(self, problem: str) -> SinkLostError:
-        why = f" ({self._over})" if self._over is not None else ""
+        why = "" if self._over is None or self._over in _SAYING_NOTHING else f" ({self._over})"
         remedy = "see that the broker runs, and that no other process sends for this line"
         return SinkLostError(f"{self.settings.name} {problem}{why}; {remedy}")
 

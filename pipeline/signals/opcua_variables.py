@@ -33,7 +33,7 @@ _COUNTER_BITS = 31
 
 BEGIN, SEQUENCE, HEARTBEAT, STATE, ACKNOWLEDGED = "Begin", "Sequence", "Heartbeat", "State", "Acknowledged"
 REQUIRED = frozenset({"Verdict", SEQUENCE, HEARTBEAT, STATE})
-OPTIONAL = frozenset({BEGIN, "PartId", "Similarity", "Reason", "Late"})
+OPTIONAL = frozenset({BEGIN, "PartId", "Similarity", "Reason", "Late", "Provisional"})
 
 Forms: TypeAlias = str | float | tuple[str, int, bool]
 
@@ -46,6 +46,7 @@ def signal_values(signal: Signal) -> dict[str, Forms]:
         "Similarity": NO_SIMILARITY if signal.similarity is None else signal.similarity,
         "Reason": (signal.reason or "")[:_LONGEST_TEXT],
         "Late": ("late" if signal.late else "", int(signal.late), signal.late),
+        "Provisional": ("provisional" if signal.provisional else "", int(signal.provisional), signal.provisional),
     }
 
 
@@ -61,6 +62,7 @@ def unusable(types: Mapping[str, ua.VariantType]) -> list[str]:
         "Verdict": ("", 0, False),
         STATE: ("", 0, False),
         "Late": ("", 0, False),
+        "Provisional": ("", 0, False),
         "PartId": "",
         "Reason": "",
         "Similarity": 0.0,
