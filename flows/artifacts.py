@@ -13,22 +13,18 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.events import emit_event
 
 from flows.night_page import headline, night_page
-from pipeline.batch import BatchPlan, BatchSummary
+from pipeline.batch import BatchSummary
 
 
 class NightProgress:
     """The progress bar of a run. Where Prefect does not take it the night goes on without a bar."""
 
-    def __init__(self, plan: BatchPlan) -> None:
+    def __init__(self, portions: int, *, key: str, what: str) -> None:
         """Create the bar at 0 %, or at 100 % where nothing is left to judge."""
-        self._portions = len(plan.chunks)
+        self._portions = portions
         self._bar: UUID | None = None
         with prefect_may_fail("there is no progress bar"):
-            made = create_progress_artifact(
-                progress=0.0 if self._portions else 100.0,
-                key=artifact_key(plan.product, plan.view, "progress"),
-                description=f"{plan.product}/{plan.view}: portions of frames judged",
-            )
+            made = create_progress_artifact(progress=0.0 if portions else 100.0, key=key, description=what)
             self._bar = cast("UUID", made)  # Prefect declares the coroutine that it gives in async code only
 
     def show(self, done: int) -> None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prefect import State, flow, runtime
-from prefect.concurrency.sync import concurrency
 from prefect.states import Completed
 
 from flows.artifacts import prefect_may_fail
+from flows.gpu_turn import turn_on_gpu
 from flows.killed_runs import take_over_killed_runs
 from flows.line_artifacts import LineTeller, headline
 from flows.line_running import run_line
-from pipeline.line.line import Line, LineSummary
+from pipeline.line.line import LineSummary
 from pipeline.line.opening import LineRequest
 from pipeline.line.settings import LineSettings, Parts, Policy
 from pipeline.workspace import Workspace
-
-LEASE_SECONDS = 60  # a killed process gives its GPU back after this
 
 
 def line_name() -> str:
@@ -107,21 +103,13 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
         take_over_killed_runs(line)
     teller = LineTeller(settings)
     try:
-        summary = run_line(request, page_port=page_port, tell=teller.tell, hold=_turn_on_gpu)
+        summary = run_line(
+            request, page_port=page_port, tell=teller.tell, hold=lambda line: turn_on_gpu(needed=line.on_gpu)
+        )
     finally:
         teller.deliver()  # a cancelled run's process has no time for it later
     teller.tell(summary.snapshot, last=True)
     return Completed(message=headline(summary.snapshot), data=summary)
-
-
-@contextmanager
-def _turn_on_gpu(line: Line) -> Iterator[None]:
-    """Hold a place of the limit `gpu`, where there is one, for as long as the line runs on a GPU."""
-    with ExitStack() as stack:
-        if line.on_gpu:
-            with prefect_may_fail("judging without a turn on the GPU"):
-                stack.enter_context(concurrency("gpu", lease_duration=LEASE_SECONDS))
-        yield
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch import BatchPlan, plan_batch
 from pipeline.opening import keep_inspector
+from pipeline.planning import BatchPlan, plan_batch
+from pipeline.sharding import WHOLE, Shard
 from pipeline.workspace import Workspace
 
 
@@ -15,7 +16,8 @@ from pipeline.workspace import Workspace
 class Night:
     """A folder of frames of one product and view.
 
-    `chunk_size` frames make a portion; `engine` is auto, onnx, torch or cuda.
+    `chunk_size` frames make a portion; `engine` is auto, onnx, torch, cuda or cuda-half; `shard` says which of the
+    frames.
     """
 
     workspace: Workspace
@@ -24,6 +26,7 @@ class Night:
     view: str = "default"
     chunk_size: int = 64
     engine: str = "auto"
+    shard: Shard = WHOLE
 
     def open(self) -> None:
         """Load network and goldens, which this process then keeps; what is wrong with them shows here.
@@ -36,7 +39,13 @@ class Night:
     def plan(self) -> BatchPlan:
         """The frames that have no verdict yet, in portions."""
         return plan_batch(
-            self.workspace, self.product, self.view, self.frames, chunk_size=self.chunk_size, engine=self.engine
+            self.workspace,
+            self.product,
+            self.view,
+            self.frames,
+            chunk_size=self.chunk_size,
+            engine=self.engine,
+            shard=self.shard,
         )
 
     def parameters(self) -> dict[str, Any]:

@@ -101,8 +101,13 @@ class Workspace:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """How many cores this process may use: `GOLDENTWIN_CORES` of those it is let run on, or all of them.
+
+    Several workers on one machine share it so: each is given its part.
+    """
+    there = len(os.sched_getaffinity(0))
+    asked = os.environ.get("GOLDENTWIN_CORES", "")
+    return max(1, min(there, int(asked))) if asked.isdecimal() else there
 
 
 def _from_environment(name: str) -> Path | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from inspection.verdicts import Provenance, Verdict
-from pipeline.batch import BatchPlan, BatchSummary, ChunkResult
+from pipeline.batch import BatchSummary, ChunkResult
+from pipeline.planning import BatchPlan
 from pipeline.reading import FrameFile
 from pipeline.workspace import Workspace
 

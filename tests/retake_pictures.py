@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Final
 import cv2
 from playwright.sync_api import sync_playwright
 
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
 from pipeline.cameras.simulated import SimulatedCamera
 from pipeline.line.line import Line
 from pipeline.line.settings import LineSettings
 from pipeline.line_page.reading import ShownLine
 from pipeline.line_page.server import PageServer
+from pipeline.planning import plan_batch
 from pipeline.records import ReviewRecords
 from pipeline.servers import start_mlflow_server, wait_until_healthy
 from pipeline.signals.log_sink import LogSink

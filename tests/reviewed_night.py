@@ -9,7 +9,8 @@ from drawn_line import write
 from drawn_night import PRODUCT, draw_part
 
 from inspection.recipe import Recipe, ReviewSettings
-from pipeline.batch import BatchPlan, judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
+from pipeline.planning import BatchPlan, plan_batch
 from pipeline.workspace import Workspace
 
 PARTS, SCRATCHED = 10, 2

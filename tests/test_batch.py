@@ -17,8 +17,9 @@ from inspection.calibration import Policy, calibrate_scores
 from inspection.errors import CalibrationError, NotEnrolledError, RecordsError, UnreadableImageError
 from inspection.verdicts import Verdict
 from pipeline import batch
-from pipeline.batch import judge_chunk, plan_batch, summarise_batch
+from pipeline.batch import judge_chunk, summarise_batch
 from pipeline.opening import keep_calibration, open_inspector
+from pipeline.planning import plan_batch
 from pipeline.records import VerdictRecords
 from pipeline.review import choosing
 from pipeline.review.pushing import Pushed

@@ -12,9 +12,10 @@ from drawn_night import PRODUCT, draw_part
 
 from inspection.recipe import RegistrationMethod
 from pipeline import batch
-from pipeline.batch import judge_chunk, plan_batch, summarise_batch
+from pipeline.batch import judge_chunk, summarise_batch
 from pipeline.goldens_of_the_night import goldens_of_the_night
 from pipeline.opening import open_inspector
+from pipeline.planning import plan_batch
 from pipeline.records import ReviewRecords, VerdictRecords
 from pipeline.review.pushing import Pushed
 from pipeline.tracking.traces import Destination, build_trace

@@ -10,8 +10,9 @@ from drawn_line import write
 from drawn_night import PRODUCT, draw_part
 
 from pipeline import batch
-from pipeline.batch import judge_chunk, plan_batch, summarise_batch
+from pipeline.batch import judge_chunk, summarise_batch
 from pipeline.open_batches import LONGEST
+from pipeline.planning import plan_batch
 from pipeline.tracking.run_link import RunLink
 
 

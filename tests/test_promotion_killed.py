@@ -24,10 +24,10 @@ from plate_samples import DEAD_MLFLOW
 from inspection.errors import CalibrationError, TrackingError
 from inspection.recipe import RegistrationMethod
 from inspection.verdicts import Verdict
-from pipeline.batch import plan_batch
 from pipeline.champions import read_challenger, read_champion
 from pipeline.opening import open_inspector
 from pipeline.outbox import waiting
+from pipeline.planning import plan_batch
 from pipeline.rolling_back import roll_back
 
 STEPS = (

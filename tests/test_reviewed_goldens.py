@@ -11,9 +11,10 @@ from test_reviewed_calibration import line, parts_of_a_night, say  # noqa: F401 
 
 from inspection.calibration import Policy
 from inspection.errors import InsufficientSampleError
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
 from pipeline.enrolling import enrol_product
 from pipeline.opening import open_inspector
+from pipeline.planning import plan_batch
 from pipeline.records import ReviewRecords
 from pipeline.review.exporting import propose_goldens
 from pipeline.review.recalibrating import calibrate_reviewed

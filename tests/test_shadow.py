@@ -14,10 +14,11 @@ from life_samples import USUAL, calibrate_at, scratched
 from plate_samples import DEAD_MLFLOW
 
 from pipeline import shadow
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
 from pipeline.champions import challenger_shelf
 from pipeline.inspecting import inspect_frames
 from pipeline.opening import keep_inspector
+from pipeline.planning import plan_batch
 from pipeline.reading import list_frames
 from pipeline.records import ShadowRecords, VerdictRecords
 from pipeline.shadow import shadow_chunk

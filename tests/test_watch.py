@@ -20,9 +20,10 @@ from inspection.errors import EvaluationError, NotEnrolledError
 from inspection.recipe import Recipe, WatchSettings
 from inspection.verdicts import Verdict
 from pipeline import batch, calibrating, opening
-from pipeline.batch import judge_chunk, plan_batch, summarise_batch
+from pipeline.batch import judge_chunk, summarise_batch
 from pipeline.calibrating import calibrate_product
 from pipeline.opening import keep_inspector, open_inspector, read_calibration
+from pipeline.planning import plan_batch
 from pipeline.review.pushing import Pushed
 from pipeline.watch.figures import read_baseline
 from pipeline.watch.hold import hold_pass, read_hold, release_pass

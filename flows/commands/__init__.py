@@ -15,6 +15,7 @@ from flows.commands import (
     calibrate,
     deliver,
     demo,
+    deployments,
     doctor,
     enrol,
     evaluate,
@@ -61,6 +62,7 @@ app.add_typer(review.app, name="review")
 app.command()(records.export)
 app.command()(deliver.deliver)
 app.command()(ui.ui)
+app.command()(deployments.deployments)
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inspection.errors import EvaluationError
-from pipeline.batch import BatchPlan, report_batch
+from pipeline.batch import report_batch
 from pipeline.opening import keep_inspector
+from pipeline.planning import BatchPlan
 from pipeline.records import VerdictRecords
 
 if TYPE_CHECKING:

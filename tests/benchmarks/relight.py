@@ -20,8 +20,9 @@ from typing import Final
 import cv2
 
 from inspection.calibration import Policy
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
 from pipeline.enrolling import enrol_product
+from pipeline.planning import plan_batch
 from pipeline.records import ReviewRecords, VerdictRecords
 from pipeline.review.exporting import propose_goldens
 from pipeline.review.items import DEFECT, GOOD, VERDICT, Answer

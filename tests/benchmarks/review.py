@@ -20,8 +20,9 @@ from typing import Final
 import cv2
 
 from inspection.recipe import Recipe, ReviewSettings
-from pipeline.batch import judge_chunk, plan_batch, summarise_batch
+from pipeline.batch import judge_chunk, summarise_batch
 from pipeline.enrolling import enrol_product
+from pipeline.planning import plan_batch
 from pipeline.records import ReviewRecords
 from pipeline.servers import free_port, start_mlflow_server, wait_until_healthy
 from pipeline.simulator import LineSimulator

@@ -22,9 +22,10 @@ from inspection.decision import find_regions, image_distance, similarity_map, sp
 from inspection.engine import EngineChoice, OnnxEngine, TorchEngine
 from inspection.inspector import Inspector
 from inspection.recipe import EncoderChoice, Recipe, RegistrationMethod
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
 from pipeline.enrolment import enrol_goldens
 from pipeline.opening import keep_calibration, open_inspector
+from pipeline.planning import plan_batch
 from pipeline.simulator import LineSimulator
 from pipeline.workspace import Workspace
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from inspection.calibration import provisional_calibration
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
 from pipeline.cameras.folder import FolderCamera
 from pipeline.cameras.replayed import ReplayCamera
 from pipeline.enrolment import enrol_goldens
@@ -29,6 +29,7 @@ from pipeline.line.readying import seconds_a_frame
 from pipeline.line.settings import LineSettings, Policy
 from pipeline.line.snapshot import LineSnapshot
 from pipeline.opening import keep_calibration, open_inspector
+from pipeline.planning import plan_batch
 from pipeline.records import VerdictRecords
 from pipeline.signals import Acknowledgement, Signal, StateReport
 from pipeline.simulator import DefectKind, LineSimulator
