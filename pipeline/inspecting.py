@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from inspection.prepared import PreparedFrame
 from inspection.verdicts import Judgement, Reason
 from pipeline.frames import FrameVerdict
 from pipeline.reading import Frame, FrameFile, read_frame
+from pipeline.workspace import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ def inspect_frames(
     """
     on_gpu = inspector.on_gpu
     at_once = _BATCH_ON_CUDA if on_gpu else 1
-    workers = len(os.sched_getaffinity(0))
+    workers = cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
         waiting: deque[Future[_InHand]] = deque()
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from inspection.verdicts import Reason
 from pipeline.frames import FrameVerdict
 from pipeline.pairs import Pair, read_pair
 from pipeline.twins import read_twin
+from pipeline.workspace import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +58,7 @@ def inspect_pairs(  # noqa: PLR0913 - three are options
     watcher: Callable[[int, int], None] | None = None,
 ) -> Iterator[JudgedPair]:
     """Judge pairs in their order, several at once; bad input raises nothing: it is CANNOT_INSPECT with the reason."""
-    workers = len(os.sched_getaffinity(0))
+    workers = cores()
 
     def work(pair: Pair) -> JudgedPair:
         verdict = _judged(judge, pair, product, view)

@@ -1,76 +1,78 @@
-"""The deployment file: what it asks for is there, and a real server and worker take a night from it."""
+"""Deployments: what a site's file asks for is there, what it says wrong is named, and a worker takes a night."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from drawn_night import (
-    PRODUCT,
-    enrol,
-    environment,
-    missing_and_doubled,
-    recorded_frames,
-    write_frames,
-    write_goldens,
-)
+from drawn_night import PRODUCT, missing_and_doubled, recorded_frames, write_frames
+from prefect_site import PROJECT, prefect_site
 
-from pipeline.servers import start_prefect_server, wait_until_healthy
-from pipeline.workspace import Workspace
+from flows.sites import Product, Site, SiteError, deployments, prefect_file, read_site
 
-PROJECT = Path(__file__).resolve().parents[1]
+EXAMPLE = PROJECT / "flows" / "site.yaml"
 FILE = PROJECT / "flows" / "prefect.yaml"
 FRAMES = 80
-PATIENCE_SECONDS = 100
 
 
 @pytest.fixture(scope="module")
-def deployments():
-    """The deployments in the file."""
-    return yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]
+def written():
+    """The example's deployments, by name."""
+    return {one["name"]: one for one in yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]}
 
 
-def test_every_deployment_asks_for_parameters_the_flow_has(deployments):
+def test_the_example_is_written_anew():
+    """flows/prefect.yaml is what the command makes of flows/site.yaml."""
+    own, site = Path("flows/prefect.yaml"), Path("flows/site.yaml")
+    assert prefect_file(read_site(EXAMPLE), site_path=site, own_path=own) == FILE.read_text(encoding="utf-8")
+
+
+def test_every_deployment_asks_for_parameters_the_flow_has(written):
     """A misspelt parameter would be found at two in the morning otherwise."""
-    from flows.line import line_inspection
-    from flows.nightly import nightly_inspection
-    from flows.reviewing import exchange_reviews
-    from flows.training import train_network
+    from importlib import import_module
 
-    flows = {
-        "flows/line.py:line_inspection": line_inspection,
-        "flows/nightly.py:nightly_inspection": nightly_inspection,
-        "flows/reviewing.py:exchange_reviews": exchange_reviews,
-        "flows/training.py:train_network": train_network,
+    for one in written.values():
+        module, name = one["entrypoint"].removesuffix(".py").replace(".py:", ":").replace("/", ".").split(":")
+        flow = getattr(import_module(module), name)
+        bound = inspect.signature(flow.fn).bind_partial(**one.get("parameters", {}))
+        if one["name"] != "night-shard":  # the plant's night gives its parameters
+            inspect.signature(flow.fn).bind(**bound.arguments)
+
+
+def test_everything_has_its_queue_and_its_hour(written):
+    """What comes round has cron and time zone, GPUs and CPUs have queues, lines a pool of their own and their host."""
+    queues = {name: (one["work_pool"]["name"], one["work_pool"]["work_queue_name"]) for name, one in written.items()}
+    assert queues == {
+        "plant-night": ("gpu-pool", "cpu"),
+        "night-shard": ("gpu-pool", "gpu"),
+        "bottle-night": ("gpu-pool", "gpu"),
+        "bottle-training": ("gpu-pool", "gpu"),
+        "bottle-calibration": ("gpu-pool", "gpu"),
+        "board-top-night": ("gpu-pool", "gpu"),
+        "line1": ("line-pool", "hall1"),
+        "review": ("gpu-pool", "cpu"),
+        "retention": ("gpu-pool", "cpu"),
     }
-    for deployment in deployments:
-        inspect.signature(flows[deployment["entrypoint"]].fn).bind(**deployment.get("parameters", {}))
+    hours = {name: one["schedules"][0]["cron"] for name, one in written.items() if "schedules" in one}
+    assert hours == {"plant-night": "0 2 * * *", "review": "20 * * * *", "retention": "30 5 * * *"}
+    assert {one["schedules"][0]["timezone"] for one in written.values() if "schedules" in one} == {"Europe/Berlin"}
 
 
-def test_nights_are_scheduled_and_take_turns_on_the_gpu_queue(deployments):
-    """Cron and time zone are given for nights, training waits for somebody, lines have workers of their own."""
-    from prefect.client.schemas.schedules import CronSchedule
-
-    for deployment in deployments:
-        if "line" in deployment["tags"]:
-            assert deployment["work_pool"] == {"name": "line-pool"}
-            assert "schedules" not in deployment
-            continue
-        assert deployment["work_pool"] == {"name": "gpu-pool", "work_queue_name": "gpu"}
-        if "training" in deployment["tags"]:
-            assert "schedules" not in deployment
-            continue
-        (schedule,) = deployment["schedules"]
-        due = CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron
-        assert due == ("0 2 * * *" if "nightly" in deployment["tags"] else "20 * * * *")
+def test_a_line_has_the_parameters_of_its_command(written):
+    """What the file says of it and nothing else; its tag lets it be found again."""
+    assert written["line1"]["parameters"] == {
+        "line": "line1",
+        "product": "bottle",
+        "source": "gige:192.168.1.20?trigger=Line1",
+        "signals": ["mqtt://127.0.0.1:1883/plant?ack=1"],
+        "deadline_ms": 250,
+        "page_port": 8765,
+    }
+    assert "line:line1" in written["line1"]["tags"]
 
 
 def test_file_names_no_folder_of_this_machine():
@@ -80,62 +82,30 @@ def test_file_names_no_folder_of_this_machine():
     assert str(PROJECT) not in text
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A Prefect server with our deployments, a worker, and a product with goldens and frames."""
-    folder = tmp_path_factory.mktemp("site")
-    home = folder / "home"
-    server = start_prefect_server(Workspace.locate(home=home), port=0)
-    site = SimpleNamespace(home=home, frames=write_frames(folder / "frames", FRAMES), folder=folder)
-    site.environment = environment(home) | {
-        "PREFECT_API_URL": f"{server.address}/api",
-        "PREFECT_HOME": str(folder / "prefect"),
-        "GOLDENTWIN_PROJECT": str(PROJECT),
-    }
-    try:
-        enrol(home, write_goldens(folder / "goldens"))
-        wait_until_healthy(server)
-        for pool in ("gpu-pool", "line-pool"):
-            prefect(site, "work-pool", "create", pool, "--type", "process")
-        prefect(site, "--no-prompt", "deploy", "--all", "--prefect-file", "flows/prefect.yaml")
-        worker = start_worker(site)
-        yield site
-        worker.terminate()
-        worker.wait(30)
-    finally:
-        server.stop()
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("timezone: Mars/North\nproducts: []", "timezone: .*no time zone"),
+        ("timezone: UTC\nproducts: []\nnight: {cron: at two}", "night.cron: .*no cron expression"),
+        ("timezone: UTC\nproducts: []\nnihgt: {}", "nihgt: Extra inputs"),
+        ("timezone: UTC\nproducts: [{product: ../x, frames: /f}]", "products.0.product: .*pattern"),
+        ("timezone: UTC\nproducts: [{product: a, frames: f}, {product: a, frames: g}]", "are called 'a'"),
+        ("timezone: [", "is no YAML"),
+        ("", "Input should be"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, said):
+    """The place in the file, and what is wrong there."""
+    file = tmp_path / "site.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SiteError, match=said):
+        read_site(file)
 
 
-def prefect(site, *arguments):
-    """Run Prefect's command in the project's folder; it has to succeed."""
-    command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(
-        command,
-        cwd=PROJECT,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def start_worker(site):
-    """Start a worker as flows/README.md says."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gpu-pool", "--work-queue", "gpu"]
-    with (site.folder / "worker.log").open("wb") as log:
-        return subprocess.Popen(
-            [*command, "--limit", "1"], cwd=site.folder, env=site.environment, stdout=log, stderr=log
-        )
-
-
-def run_night(site, *options):
-    """Start a run of the deployment on the site's frames."""
-    parameters = {"product": PRODUCT, "frames": site.frames, "chunk_size": 4}
-    given = [part for name, value in parameters.items() for part in ("--param", f"{name}={value}")]
-    return prefect(site, "deployment", "run", "nightly-inspection/bottle-night", *given, *options)
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    """One line, no traceback."""
+    with pytest.raises(SiteError, match=r"site.yaml can't be read"):
+        read_site(tmp_path / "site.yaml")
 
 
 def run_process(site):
@@ -154,15 +124,21 @@ def run_process(site):
 
 @pytest.mark.server
 @pytest.mark.slow
-def test_worker_finishes_a_killed_night(site):
+@pytest.mark.timeout(600)
+def test_worker_finishes_a_killed_night(plates, tmp_path):
     """A worker takes a run; killed with -9 halfway and run again by hand, every frame has one row."""
-    run_night(site)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not recorded_frames(site.home):
-        assert time.monotonic() < deadline, (site.folder / "worker.log").read_text()
-        time.sleep(0.05)
-    os.kill(run_process(site), signal.SIGKILL)
-    assert 0 < len(recorded_frames(site.home)) < FRAMES
-    output = run_night(site, "--watch", "--watch-timeout", str(PATIENCE_SECONDS))
-    assert "Completed" in output
-    assert missing_and_doubled(recorded_frames(site.home), site.frames) == (set(), set())
+    home = plates.copy(tmp_path / "home").home
+    frames = write_frames(tmp_path / "frames", FRAMES)
+    plant = Site(timezone="Europe/Berlin", products=[Product(product=PRODUCT, frames=str(frames))])
+    with prefect_site(home, tmp_path) as site:
+        (night,) = [one for one in deployments(plant) if one["name"] == f"{PRODUCT}-night"]
+        night["parameters"]["chunk_size"] = 4
+        site.deploy([night])
+        site.start_worker("gpu-pool", "gpu")
+        run = ("deployment", "run", f"nightly-inspection/{PRODUCT}-night")
+        site.prefect(*run)
+        site.wait_for(lambda: recorded_frames(home))
+        os.kill(run_process(site), signal.SIGKILL)
+        assert 0 < len(recorded_frames(home)) < FRAMES
+        assert "Completed" in site.prefect(*run, "--watch", "--watch-timeout", "140")
+        assert missing_and_doubled(recorded_frames(home), frames) == (set(), set())

@@ -140,7 +140,7 @@ def test_a_setting_that_limits_threads_is_named(workspace: Workspace, monkeypatc
     """OMP_NUM_THREADS below the number of cores makes the network slow."""
     for name in machine.THREAD_SETTINGS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
+    monkeypatch.setattr(machine, "cores", lambda: 4)
     assert the_only(machine.examine_processor(workspace)).status is Status.OK
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     finding = the_only(machine.examine_processor(workspace))

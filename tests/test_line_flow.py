@@ -5,22 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from drawn_night import PRODUCT, draw_part, environment, write_frames
+from drawn_night import PRODUCT, draw_part, write_frames
 from line_killer import contradictions, told
+from prefect_site import prefect_site
 
-from pipeline.servers import start_prefect_server, wait_until_healthy
-from pipeline.workspace import Workspace
-
-PROJECT = Path(__file__).resolve().parents[1]
-PATIENCE = 150.0
+from flows.sites import Line, Site, deployments
 
 
 @pytest.mark.server
@@ -54,88 +46,21 @@ def test_the_flow_tells_prefect_of_the_line(plates, tmp_path):
 def site(plates, tmp_path):
     """A Prefect server with a deployed line, the automation that starts it again, and a worker."""
     home = plates.copy(tmp_path / "home").home
-    server = start_prefect_server(Workspace.locate(home=home), port=0)
-    site = SimpleNamespace(home=home, folder=tmp_path, frames=tmp_path / "frames", signals=tmp_path / "signals.jsonl")
-    site.frames.mkdir()
-    site.environment = environment(home) | {
-        "PREFECT_API_URL": f"{server.address}/api",
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "GOLDENTWIN_PROJECT": str(PROJECT),
-    }
-    worker = None
-    try:
-        wait_until_healthy(server)
-        prefect(site, "work-pool", "create", "line-pool", "--type", "process")
-        prefect(site, "--no-prompt", "deploy", "--name", "bottle-line", "--prefect-file", str(deployment_of(site)))
-        prefect(site, "automation", "create", "--from-file", "flows/automations.yaml")
-        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "line-pool"]
-        with (tmp_path / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(command, cwd=tmp_path, env=site.environment, stdout=log, stderr=log)
+    frames, signals = tmp_path / "frames", tmp_path / "signals.jsonl"
+    frames.mkdir()
+    line = Line(line="line1", product=PRODUCT, source=str(frames), signals=[f"file:{signals}"], host="hall1")
+    with prefect_site(home, tmp_path) as site:
+        site.frames, site.signals = frames, signals
+        plant = Site(timezone="UTC", products=[], lines=[line])
+        site.deploy([one for one in deployments(plant) if one["name"] == "line1"])
+        site.prefect("automation", "create", "--from-file", "flows/automations.yaml")
+        site.start_worker("line-pool", "hall1")
         yield site
-    finally:
-        if worker is not None:
-            worker.terminate()
-            worker.wait(60)
-        server.stop()
-
-
-def deployment_of(site):
-    """flows/prefect.yaml with the site's product, camera and receiver."""
-    import yaml
-
-    text = (PROJECT / "flows" / "prefect.yaml").read_text(encoding="utf-8")
-    project = yaml.safe_load(text)
-    (line,) = [one for one in project["deployments"] if one["name"] == "bottle-line"]
-    line["parameters"] = {
-        "product": PRODUCT,
-        "line": "line1",
-        "source": str(site.frames),
-        "signals": [f"file:{site.signals}"],
-    }
-    file = site.folder / "prefect.yaml"
-    file.write_text(yaml.safe_dump({**project, "deployments": [line]}), encoding="utf-8")
-    return file
-
-
-def prefect(site, *arguments):
-    """Run Prefect's command in the project's folder; it has to succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", *arguments],
-        cwd=PROJECT,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def runs(site):
-    """Names of the states of all runs of the line, oldest first."""
-    text = prefect(site, "flow-run", "ls", "--flow-name", "line-inspection", "--output", "json")
-    return sorted((run["created"], run["id"], run["state_name"]) for run in json.loads(text))
 
 
 def events(site, name):
     """Events of this name that the server has."""
-    request = urllib.request.Request(
-        f"{site.environment['PREFECT_API_URL']}/events/filter",
-        data=json.dumps({"filter": {"event": {"name": [name]}}}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
-        return json.load(reply)["events"]
-
-
-def wait_for(site, what):
-    """Wait until `what()` is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < deadline, (site.folder / "worker.log").read_text(encoding="utf-8")[-4000:]
-        time.sleep(0.2)
-    return found
+    return site.post("events/filter", {"filter": {"event": {"name": [name]}}})["events"]
 
 
 def line_process(site):
@@ -161,21 +86,20 @@ def give(site, first, count):
 
 @pytest.mark.server
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_killed_line_is_started_again_and_a_cancelled_one_ends_in_order(site):
-    """Killed with -9: Prefect sees it, its deployment starts another; cancelled, it tells the line so."""
+    """Killed with -9: Prefect sees it, its deployment starts another; cancelled, it tells the line and Prefect so."""
     give(site, 0, 30)
-    prefect(site, "deployment", "run", "line-inspection/bottle-line")
-    wait_for(site, lambda: len(told(site.signals)) >= 30)
+    site.prefect("deployment", "run", "line-inspection/line1")
+    site.wait_for(lambda: len(told(site.signals)) >= 30)
     os.kill(line_process(site), signal.SIGKILL)
     give(site, 30, 30)
-    wait_for(site, lambda: len(told(site.signals)) >= 60)
-    states = [state for _, _, state in runs(site)]
-    assert states[0] == "Crashed"
-    assert states[1] == "Running"
-    prefect(site, "flow-run", "cancel", runs(site)[1][1])
-    wait_for(site, lambda: line_process(site) is None)
+    site.wait_for(lambda: len(told(site.signals)) >= 60)
+    assert site.states("line-inspection") == ["Crashed", "Running"]
+    site.prefect("flow-run", "cancel", site.runs("line-inspection")[1]["id"])
+    site.wait_for(lambda: line_process(site) is None)
     state = json.loads(site.signals.with_name("signals.state.json").read_text(encoding="utf-8"))
     assert state["state"] == "stopped"
-    wait_for(site, lambda: runs(site)[1][2] in {"Cancelled", "Cancelling"})
-    wait_for(site, lambda: events(site, "goldentwin.line.stopped"))
+    site.wait_for(lambda: site.states("line-inspection")[1] in {"Cancelled", "Cancelling"})
+    site.wait_for(lambda: events(site, "goldentwin.line.stopped"))
     assert contradictions(site.home, site.frames, site.signals) == {}

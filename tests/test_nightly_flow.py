@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -17,12 +16,12 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.usefixtures("pre
 @pytest.fixture
 def nightly(monkeypatch, workspace):
     """The flow's module, with two made-up portions that all pass, and no waiting between retries."""
-    from flows import nightly
+    from flows import night_tasks, nightly
 
     monkeypatch.setattr(nightly.Night, "plan", lambda _night: night_plan(workspace))
-    monkeypatch.setattr(nightly, "judge_chunk", portion_result)
-    monkeypatch.setattr(nightly, "summarise_batch", lambda _plan, seconds: night_summary(seconds=seconds))
-    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(on_gpu=False))
+    monkeypatch.setattr(night_tasks, "judge_chunk", portion_result)
+    monkeypatch.setattr(night_tasks, "summarise_batch", lambda _plan, seconds: night_summary(seconds=seconds))
+    monkeypatch.setattr(night_tasks, "keep_inspector", lambda *_args, **_options: SimpleNamespace(on_gpu=False))
     for step in (nightly.plan_night, nightly.judge_frames, nightly.summarise_night):
         monkeypatch.setattr(step, "retry_delay_seconds", [0, 0])
     return nightly
@@ -96,10 +95,10 @@ def test_night_leaves_its_page_and_a_full_progress_bar(run):
 
 
 @pytest.mark.parametrize("error", [OSError("the share is away"), RecordsError("the database is locked")])
-def test_portion_is_tried_again_when_waiting_may_help(run, nightly, monkeypatch, error):
+def test_portion_is_tried_again_when_waiting_may_help(run, monkeypatch, error):
     """A share that is away or a locked database costs a retry, not the night."""
     judge = failing(2, error)
-    monkeypatch.setattr(nightly, "judge_chunk", judge)
+    monkeypatch.setattr("flows.night_tasks.judge_chunk", judge)
     assert run().is_completed()
     assert judge.calls == 4
 
@@ -149,20 +148,3 @@ def test_run_whose_process_was_killed_is_closed_by_the_next(run, nightly):
         run()
         assert api.read_flow_run(killed).state.is_crashed()
         assert api.read_flow_run(alive).state.is_running()
-
-
-def test_portions_take_turns_on_a_gpu_only(run, nightly, monkeypatch):
-    """On CUDA each portion holds a place of the limit `gpu`; on the CPU nothing waits for anything."""
-    held = []
-
-    @contextlib.contextmanager
-    def concurrency(name, **_options):
-        held.append(name)
-        yield
-
-    monkeypatch.setattr(nightly, "concurrency", concurrency)
-    run()
-    assert held == []
-    monkeypatch.setattr(nightly, "keep_inspector", lambda *_args, **_options: SimpleNamespace(on_gpu=True))
-    run()
-    assert held == ["gpu", "gpu"]

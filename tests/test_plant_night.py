@@ -7,7 +7,7 @@ from drawn_line import PLATES, calibrated, enrol
 from drawn_night import PRODUCT, draw_part, recorded_frames, write_frames
 from prefect_site import kill_host, prefect_site
 
-from flows.site import Night, Product, Site, deployments
+from flows.sites import Night, Product, Site, deployments
 from inspection.errors import CalibrationError
 from pipeline.planning import plan_batch
 from pipeline.sharding import Shard, ShardError

@@ -22,7 +22,7 @@ def deployments(
 
     What was in the file before is replaced; `prefect deploy --all --prefect-file FILE` takes it over.
     """
-    from flows.site import prefect_file, read_site  # noqa: PLC0415 - Prefect takes seconds to import
+    from flows.sites import prefect_file, read_site  # noqa: PLC0415 - Prefect takes seconds to import
     from inspection.durable import write_text  # noqa: PLC0415 - goes with it
 
     found = read_site(site)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from pipeline.doctor.finding import Finding, ok, warn
-from pipeline.workspace import Workspace
+from pipeline.workspace import Workspace, cores
 
 NEWEST_TESTED = (3, 13)
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -26,19 +26,13 @@ def examine_python(_workspace: Workspace) -> list[Finding]:
 
 def examine_processor(_workspace: Workspace) -> list[Finding]:
     """How many cores may be used, and whether a setting keeps the network on fewer."""
-    cores = usable_cores()
-    fewer = [name for name in THREAD_SETTINGS if os.environ.get(name, "").isdecimal() and int(os.environ[name]) < cores]
+    there = cores()
+    fewer = [name for name in THREAD_SETTINGS if os.environ.get(name, "").isdecimal() and int(os.environ[name]) < there]
     if fewer:
-        detail = f"{cores} cores, but {', '.join(f'{name}={os.environ[name]}' for name in fewer)}"
-        return [warn("processor", detail, f"unset {' '.join(fewer)}, or set it to {cores}, unless cores are shared")]
-    return [ok("processor", f"{cores} {'core' if cores == 1 else 'cores'}, no setting that limits threads")]
-
-
-def usable_cores() -> int:
-    """The cores this process may run on, which in a container are often fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        detail = f"{there} cores, but {', '.join(f'{name}={os.environ[name]}' for name in fewer)}"
+        return [warn("processor", detail, f"unset {' '.join(fewer)}, or set it to {there}, unless cores are shared")]
+    asked = " by GOLDENTWIN_CORES" if os.environ.get("GOLDENTWIN_CORES") else ""
+    return [ok("processor", f"{there} {'core' if there == 1 else 'cores'}{asked}, no setting that limits threads")]
 
 
 def examine_clock(_workspace: Workspace) -> list[Finding]:

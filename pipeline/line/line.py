@@ -196,7 +196,7 @@ class Line:
             self._why = self._why or str(error) or type(error).__name__
             raise
         finally:
-            complete = self._end()
+            complete = self._end(watcher)
         if problem := self._intake.problem or self._decider.problem:
             raise problem
         return LineSummary(snapshot=self.snapshot(), ended=self._why, complete=complete)
@@ -218,7 +218,7 @@ class Line:
             return True
         return False
 
-    def _end(self) -> bool:
+    def _end(self, watcher: Callable[[LineSnapshot], None] | None) -> bool:
         """Camera first, then what is in hand is judged, told and recorded; whether all of it could be."""
         self._intake.stop(seconds=_CAMERA_SECONDS)
         self._decider.join(_DECIDE_SECONDS)
@@ -229,6 +229,8 @@ class Line:
         told = [teller.stop(state, self._why, seconds=_TELL_SECONDS) for teller in self._tellers]
         recorded = self._recorder.stop(seconds=_RECORD_SECONDS)
         self.status.telling_waits(self._spool.untold())
+        if watcher is not None:
+            watcher(self.snapshot())  # the report may take longer than whoever ends us waits
         self._caretaker.close(report=True)
         return all(told) and recorded and not failed
 
