@@ -90,7 +90,7 @@ def evidence_ages(workspace: Workspace) -> Iterator[EvidenceAge]:
         batch = below.parts[_BATCH_LEVEL] if len(below.parts) > _BATCH_LEVEL else ""
         for name in sorted(names):
             try:
-                found = os.stat(Path(folder) / name, follow_symlinks=False)
+                found = (Path(folder) / name).lstat()
             except OSError:
                 continue  # gone meanwhile
             yield EvidenceAge(

@@ -42,12 +42,14 @@ def test_every_deployment_asks_for_parameters_the_flow_has(deployments):
     """A misspelt parameter would be found at two in the morning otherwise."""
     from flows.line import line_inspection
     from flows.nightly import nightly_inspection
+    from flows.retaining import retain_home
     from flows.reviewing import exchange_reviews
     from flows.training import train_network
 
     flows = {
         "flows/line.py:line_inspection": line_inspection,
         "flows/nightly.py:nightly_inspection": nightly_inspection,
+        "flows/retaining.py:retain_home": retain_home,
         "flows/reviewing.py:exchange_reviews": exchange_reviews,
         "flows/training.py:train_network": train_network,
     }
@@ -70,7 +72,8 @@ def test_nights_are_scheduled_and_take_turns_on_the_gpu_queue(deployments):
             continue
         (schedule,) = deployment["schedules"]
         due = CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron
-        assert due == ("0 2 * * *" if "nightly" in deployment["tags"] else "20 * * * *")
+        (kind,) = {"nightly", "review", "retention"} & set(deployment["tags"])
+        assert due == {"nightly": "0 2 * * *", "review": "20 * * * *", "retention": "40 4 * * *"}[kind]
 
 
 def test_file_names_no_folder_of_this_machine():

@@ -23,6 +23,7 @@ from flows.commands import (
     options,
     promote,
     records,
+    retain,
     review,
     stream,
     train,
@@ -60,6 +61,7 @@ app.command()(watch.watch)
 app.add_typer(review.app, name="review")
 app.command()(records.export)
 app.command()(deliver.deliver)
+app.command()(retain.retain)
 app.command()(ui.ui)
 app.command()(doctor.doctor)
 app.command()(demo.demo)

@@ -16,7 +16,7 @@ LEAST_BYTES = 32_000_000
 """Fewer free pages are left for the rows to come."""
 LEAST_SHARE = 0.1
 REWRITTEN_BYTES = 500_000_000
-"""A file of an older goldentwin is written anew once, which locks it for some seconds; not where more than this is in it."""
+"""A file of an older goldentwin is written anew once, which locks it for seconds; not where it holds more than this."""
 _PORTION = 2_000
 _PAUSE_SECONDS = 0.05
 _INCREMENTAL = 2

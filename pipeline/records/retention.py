@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from sqlalchemy import ColumnElement, Row, Select
+    from sqlalchemy import ColumnElement, Executable, Select
 
 _PORTION = 500
 _ROW_BYTES = 400  # of the columns whose length is not asked for, and the indexes
@@ -113,7 +113,9 @@ class RetentionRecords:
         found: set[str] = set()
         for portion in _portions(sorted(names)):
             for table in (verdicts, review_items, aged_batches):
-                found |= {row[0] for row in self._all(select(table.c.batch).where(table.c.batch.in_(portion)).distinct())}
+                found |= {
+                    row[0] for row in self._all(select(table.c.batch).where(table.c.batch.in_(portion)).distinct())
+                }
         return found
 
     def pictures(self, batch: str) -> dict[str, PartUse]:
@@ -151,11 +153,12 @@ class RetentionRecords:
             found[row[0]] = self._use(row, row[-1]).with_other(found.get(row[0]))
         return found
 
-    def forget_frames(self, files: Sequence[str]) -> None:
-        """Let the parts say that these frames are no longer kept, before they are removed."""
+    def forget_frames(self, files: Sequence[str], *, chosen_before: datetime) -> None:
+        """Let the parts chosen before say that these frames are no longer kept, before they are removed."""
+        mine = review_items.c.chosen_at < chosen_before
         with self._database.writing() as connection:
-            for portion in _portions(files):
-                chosen = update(review_items).where(review_items.c.frame_file.in_(list(map(storable, portion))))
+            for portion in _portions(list(map(storable, files))):
+                chosen = update(review_items).where(review_items.c.frame_file.in_(portion), mine)
                 connection.execute(chosen.values(frame_file=""))
 
     def traced(self) -> int:
@@ -221,7 +224,7 @@ class RetentionRecords:
         """Give SQLite's free pages back where it is worth it; how many bytes the file lost."""
         return give_back_pages(self._database)
 
-    def _old(self, row: Row[Any]) -> OldRecord:
+    def _old(self, row: Sequence[Any]) -> OldRecord:
         verdict, batch, product, view, size, frame_file, trace = row[7:]
         return OldRecord(
             key=row[0],
@@ -235,7 +238,7 @@ class RetentionRecords:
             traced=bool(trace) and trace != AGED_OUT,
         )
 
-    def _use(self, row: Row[Any], batch: str) -> PartUse:
+    def _use(self, row: Sequence[Any], batch: str) -> PartUse:
         _, at, product, view, queue, pushed_at, answered = row[:7]
         filled = max(at, pushed_at or at)
         is_open = filled >= self._open_since or (product, view, queue) in self._open_queues()
@@ -251,11 +254,11 @@ class RetentionRecords:
             self._open = frozenset((row[0], row[1], row[2]) for row in self._all(query))
         return self._open
 
-    def _count(self, query: Select[Any]) -> tuple[int, int]:
+    def _count(self, query: Executable) -> tuple[int, int]:
         count, size = self._all(query)[0]
         return int(count), int(size or 0)
 
-    def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def _all(self, query: Executable) -> Sequence[Any]:
         with self._database.reading() as connection:
             return connection.execute(query).all()
 

@@ -81,7 +81,11 @@ class ReviewRecords:
             query = query.where(review_items.c.key.in_(sorted(keys)))
         if waiting is not None:
             pushed = review_items.c.pushed_at
-            query = query.where(pushed.is_(None), review_items.c.picture != "") if waiting else query.where(pushed.is_not(None))
+            query = (
+                query.where(pushed.is_(None), review_items.c.picture != "")
+                if waiting
+                else query.where(pushed.is_not(None))
+            )
         with self._database.reading() as connection:
             return [_item(row) for row in connection.execute(query)]
 

@@ -62,7 +62,9 @@ class RetentionPolicy:
         for shorter, longer in _NOT_LONGER:
             less, more = getattr(self, shorter), getattr(self, longer)
             if more is not None and less > more:
-                message = f"{shorter} ({less} days) is longer than {longer} ({more} days); make {longer} at least {less}"
+                message = (
+                    f"{shorter} ({less} days) is longer than {longer} ({more} days); make {longer} at least {less}"
+                )
                 raise RetentionError(message)
 
 
