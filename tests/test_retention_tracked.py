@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from aged_home import Ageing, by_kind
+from aged_home import Ageing, by_kind, part, tonight
 from drawn_night import PRODUCT
 from mlflow.entities import AssessmentSource
 from reviewed_night import PARTS, judged_night, recipe_with
@@ -231,3 +231,18 @@ def _serve(plates, home, tmp_path, monkeypatch, address):
     left = [path for path in served.rglob("*") if path.is_file()]
     assert all(stranger.trace in path.parts for path in left)
     assert sum(one.bytes_gone for one in done.kinds if one.kind in {Ageing.TRACES, Ageing.BATCH_ARTIFACTS}) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.usefixtures("prefect_api")
+def test_the_flow_says_what_went(workspace):
+    """A line for the run's page; a second run finds nothing."""
+    from flows.retaining import retain_home
+
+    tonight(workspace)
+    part(workspace, "old.png", days=200)
+    given = {"home": str(workspace.home), "return_state": True}
+    assert "1 evidence" in retain_home(**given, dry_run=True).message
+    assert retain_home(**given).message.endswith("gone")
+    assert retain_home(**given).message == "nothing has had its days"

@@ -59,6 +59,7 @@ def disk_use(workspace: Workspace, *, seconds: float) -> list[Use]:
         "prefect": [workspace.prefect],
     }
     named = {path.name for paths in places.values() for path in paths}
+    places = {kind: [path.resolve() for path in paths] for kind, paths in places.items()}  # one may lie on another disk
     places["other"] = [path for path in sorted(workspace.home.iterdir()) if path.name not in named]
     return [_use(kind, paths, until) for kind, paths in places.items()]
 
@@ -75,7 +76,7 @@ def _use(kind: str, paths: list[Path], until: float) -> Use:
 def _files(path: Path) -> Iterator[int]:
     """Bytes of each file at or below `path`; what vanishes meanwhile, or can't be looked at, is passed over."""
     try:
-        if not path.is_dir():
+        if path.is_symlink() or not path.is_dir():
             yield path.lstat().st_size
             return
         with os.scandir(path) as entries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,7 +40,7 @@ def give_back_pages(database: Database) -> int:
             return 0
         if _ask(connection, "auto_vacuum") == _INCREMENTAL:
             while _ask(connection, "freelist_count"):
-                connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_PORTION})").fetchall()
+                _free_some(connection)
                 time.sleep(_PAUSE_SECONDS)
         elif size - free <= REWRITTEN_BYTES and _has_room(database, size):
             connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
@@ -57,6 +57,12 @@ def _sizes(connection: Connection) -> tuple[int, int]:
 
 def _ask(connection: Connection, name: str) -> int:
     return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+
+
+def _free_some(connection: Connection) -> None:
+    """A portion of pages. The statement frees one at each step, and `execute` takes only the first."""
+    driver: Any = connection.connection.driver_connection
+    driver.executescript(f"PRAGMA incremental_vacuum({_PORTION})")
 
 
 def _has_room(database: Database, size: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from inspection.errors import GoldentwinError, RecordsError, RetentionError, TrackingError
+from pipeline.open_batches import LONGEST
 from pipeline.outbox import waiting
 from pipeline.records import RetentionRecords
 from pipeline.retention.frames import age_frames
@@ -137,7 +138,7 @@ class _Retaining:
             records=records,
             ages=self._ages,
             way=self._way,
-            untouched=frozenset(untouched | _begun(self._workspace) | _to_deliver(self._workspace)),
+            untouched=frozenset(untouched | _begun(self._workspace, self._ages.now) | _to_deliver(self._workspace)),
             started=self._started,
         )
 
@@ -162,12 +163,14 @@ class _Retaining:
             return 0
 
 
-def _begun(workspace: Workspace) -> set[str]:
-    """Batches begun and not summarised."""
+def _begun(workspace: Workspace, now: datetime) -> set[str]:
+    """Batches begun and not summarised that may run still; one that was killed is not taken up after `LONGEST`."""
     found = set()
     for path in (workspace.home / "open_batches").glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            found.add(str(json.loads(path.read_text(encoding="utf-8"))["batch"]))
+            begun = json.loads(path.read_text(encoding="utf-8"))
+            if now - datetime.fromisoformat(begun["at"]) < 2 * LONGEST:
+                found.add(str(begun["batch"]))
     return found
 
 
