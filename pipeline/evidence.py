@@ -82,23 +82,20 @@ def evidence_name(frame_name: str) -> str:
 
 def evidence_ages(workspace: Workspace) -> Iterator[EvidenceAge]:
     """Every evidence picture there is, those of a batch one after the other. The one place that lists evidence."""
-    if not workspace.evidence.is_dir():
-        return
-    for folder, inner, names in os.walk(workspace.evidence):
-        inner.sort()
-        below = Path(folder).relative_to(workspace.home)
-        batch = below.parts[_BATCH_LEVEL] if len(below.parts) > _BATCH_LEVEL else ""
-        for name in sorted(names):
-            try:
-                found = (Path(folder) / name).lstat()
-            except OSError:
-                continue  # gone meanwhile
-            yield EvidenceAge(
-                evidence=(below / name).as_posix(),
-                batch=batch,
-                modified=datetime.fromtimestamp(found.st_mtime, UTC),
-                size=found.st_size,
-            )
+    head = len(str(workspace.home)) + 1
+    for entry in _files_below(str(workspace.evidence)):
+        evidence = entry.path[head:].replace(os.sep, "/")
+        levels = evidence.split("/")
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue  # gone meanwhile
+        yield EvidenceAge(
+            evidence=evidence,
+            batch=levels[_BATCH_LEVEL] if len(levels) > _BATCH_LEVEL + 1 else "",
+            modified=datetime.fromtimestamp(found.st_mtime, UTC),
+            size=found.st_size,
+        )
 
 
 def remove_evidence(workspace: Workspace, evidence: str) -> None:
@@ -127,3 +124,17 @@ def remove_evidence(workspace: Workspace, evidence: str) -> None:
             if len(folder.relative_to(workspace.home).parts) <= _BATCH_LEVEL:
                 break
             folder.rmdir()
+
+
+def _files_below(folder: str) -> Iterator[os.DirEntry[str]]:
+    """All files in a folder and those below it, sorted; a folder that is gone by now has none."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(entry.path)
+        else:
+            yield entry
