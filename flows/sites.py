@@ -164,7 +164,7 @@ def deployments(site: Site) -> list[dict[str, Any]]:
         *(one for product in site.products for one in _by_hand(product)),
         *(_line(line) for line in site.lines),
         _regular(site, "review", "flows/reviewing.py:exchange_reviews", site.review, _REVIEW),
-        _regular(site, "retention", "flows/retaining.py:age_out", site.retention, _RETENTION),
+        _regular(site, "retention", "flows/retaining.py:retain_home", site.retention, _RETENTION),
     ]
 
 

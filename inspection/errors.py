@@ -63,3 +63,7 @@ class TrackingError(GoldentwinError):
 
 class PromotionError(GoldentwinError):
     """There is no challenger to promote, or no champion to go back to."""
+
+
+class RetentionError(GoldentwinError):
+    """The retention policy can't be understood or contradicts itself, or another process is at it."""

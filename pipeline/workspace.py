@@ -85,6 +85,16 @@ class Workspace:
         return self.home / "outbox"
 
     @property
+    def retention(self) -> Path:
+        """How long what is kept; the usual times where the file is not there."""
+        return self.home / "retention.toml"
+
+    @property
+    def lines(self) -> Path:
+        """The spools of lines, a folder each."""
+        return self.home / "lines"
+
+    @property
     def mlflow(self) -> Path:
         """The embedded MLflow store (`mlflow.db`) and its artifacts."""
         return self.home / "mlflow"

@@ -24,6 +24,7 @@ from flows.commands import (
     options,
     promote,
     records,
+    retain,
     review,
     stream,
     train,
@@ -61,6 +62,7 @@ app.command()(watch.watch)
 app.add_typer(review.app, name="review")
 app.command()(records.export)
 app.command()(deliver.deliver)
+app.command()(retain.retain)
 app.command()(ui.ui)
 app.command()(deployments.deployments)
 app.command()(doctor.doctor)

@@ -143,7 +143,11 @@ def _print_counts(summary: BatchSummary) -> None:
 def _flagged_table(flagged: tuple[Mapping[str, Any], ...]) -> Table:
     table = terminal.plain_table("flagged, worst first", "similarity", "evidence", right=("similarity",))
     for row in flagged:
-        table.add_row(Text(row["frame"]), f"{row['similarity']:.3f}", Text(row["evidence"] or ""))
+        table.add_row(
+            Text(row["frame"]),
+            f"{row['similarity']:.3f}",
+            Text("aged out" if row["evidence"] == "" else row["evidence"] or ""),
+        )
     return table
 
 

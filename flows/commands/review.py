@@ -121,6 +121,8 @@ def print_status(found: ReviewStatus) -> None:
     for night in found.nights:
         table.add_row(*_cells(night))
     terminal.console().print(table)
+    if aged := sum(night.aged_out for night in found.nights):
+        terminal.say(f"{aged} parts were never pushed and wait no more: their pictures aged out")
     agreed = found.agreement
     if agreed.parts:
         kappa = "not defined: all said the same" if agreed.kappa is None else f"{agreed.kappa:.2f}"
@@ -159,7 +161,7 @@ def export(
         return
     terminal.facts({name: f"{count} parts" for name, count in sorted(done.counts.items())})
     if done.disputed or done.lost:
-        terminal.warn(f"left out: {done.disputed} disputed, {done.lost} whose frame is gone")
+        terminal.warn(f"left out: {done.disputed} disputed, {done.lost} whose frame is gone or aged out")
     terminal.suggest(f"goldentwin train {product} --labelled {to}", "a network that learns from them")
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.doctor import libraries, machine, services, state
+from pipeline.doctor import libraries, machine, room, services, state
 from pipeline.doctor.finding import Finding, fail
 from pipeline.workspace import Workspace
 
@@ -33,6 +33,7 @@ CHECKS = (
     Check(name="encoder", look=libraries.examine_encoder, if_hung="check that the disk with .venv answers"),
     Check(name="home", look=state.examine_home, if_hung="check that the disk of the home folder answers (df)"),
     Check(name="disk", look=state.examine_disk, if_hung="check that the disk of the home folder answers (df)"),
+    Check(name="room", look=room.examine_room, if_hung="check that the disk of the home folder answers (df)"),
     Check(name="records", look=state.examine_records, if_hung="check the server that GOLDENTWIN_DATABASE_URL names"),
     Check(name="mlflow", look=services.examine_mlflow, if_hung="check the server that MLFLOW_TRACKING_URI names"),
     Check(name="prefect", look=services.examine_prefect, if_hung="check the server that PREFECT_API_URL names"),

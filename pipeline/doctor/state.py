@@ -41,7 +41,7 @@ def examine_disk(workspace: Workspace) -> list[Finding]:
     """Whether there is room for verdicts, evidence pictures and MLflow's artifacts."""
     free = shutil.disk_usage(_nearest_folder(workspace.home)).free
     detail = f"{free / GIGABYTE:.1f} GB free for {workspace.home}"
-    remedy = f"delete old evidence in {workspace.evidence}, or {OTHER_HOME}"
+    remedy = f"goldentwin retain removes what has had its days; shorten those in {workspace.retention}, or {OTHER_HOME}"
     if free < TOO_LITTLE_BYTES:
         return [fail("disk", detail, remedy)]
     return [warn("disk", detail, remedy)] if free < LITTLE_BYTES else [ok("disk", detail)]

@@ -91,4 +91,4 @@ class LineSettings:
     @property
     def folder(self) -> Path:
         """Where the line keeps its spool and its signals."""
-        return self.workspace.home / "lines" / self.line
+        return self.workspace.lines / self.line

@@ -3,6 +3,7 @@
 from pipeline.records.audit import Anchor, AuditLog, AuditRow, Break
 from pipeline.records.line_events import LineEventRecords
 from pipeline.records.records import RecordedBatch, RowOrder, VerdictRecords
+from pipeline.records.retention import OldRecord, PartUse, RetentionRecords
 from pipeline.records.reviews import ReviewRecords
 from pipeline.records.shadows import ShadowRecords, ShadowVerdict
 from pipeline.records.spool import Spool, SpooledPart, SpoolFullError
@@ -13,7 +14,10 @@ __all__ = [
     "AuditRow",
     "Break",
     "LineEventRecords",
+    "OldRecord",
+    "PartUse",
     "RecordedBatch",
+    "RetentionRecords",
     "ReviewRecords",
     "RowOrder",
     "ShadowRecords",

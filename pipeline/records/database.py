@@ -122,6 +122,7 @@ class Database:
         """Create what tables are missing in one transaction; of several processes at once, one does."""
         if self.engine.dialect.name == "sqlite":
             with self.reading() as connection:
+                connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")  # heeded by a file that is still empty
                 _switch_to_wal(connection)
         with self.writing_alone(_ADVISORY_LOCK) as connection:
             metadata.create_all(connection)

@@ -6,8 +6,11 @@ from sqlalchemy import JSON, Column, Float, Index, Integer, String, Table, Text
 
 from pipeline.records.schema import StoredText, UtcDateTime, metadata
 
+AGED_OUT = "aged out"
+
 # Parts chosen for review, by the key of their verdict. `chance` is the probability of having been chosen: 1 for
-# flagged parts. `frame_file` and `picture` are paths relative to the home; `trace` is "" until MLflow has it.
+# flagged parts. `frame_file` and `picture` are paths relative to the home; `trace` is "" until MLflow has it. Retention
+# empties paths and sets the trace to AGED_OUT before it removes what they name.
 review_items = Table(
     "review_items",
     metadata,
@@ -91,4 +94,15 @@ line_events = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("sequence", Integer, nullable=False),
     Index("line_events_by_line", "line", "at"),
+)
+
+# How many rows of a batch have aged out of the verdicts, so that its counts stay what they were.
+aged_batches = Table(
+    "aged_batches",
+    metadata,
+    Column("batch", StoredText, primary_key=True),
+    Column("product", StoredText, primary_key=True),
+    Column("view", StoredText, primary_key=True),
+    Column("verdict", String(16), primary_key=True),
+    Column("rows", Integer, nullable=False),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from inspection.verdicts import Provenance, Verdict
 from pipeline.frames import FrameVerdict
 from pipeline.records.database import Database
-from pipeline.records.later_tables import nearest_goldens
+from pipeline.records.later_tables import aged_batches, nearest_goldens
 from pipeline.records.schema import grounds, original_name, row_dict, row_of, verdicts
 
 _NAMES_PER_QUERY = 500
@@ -156,12 +157,23 @@ class VerdictRecords:
             return [row_dict(row) for row in connection.execute(query)]
 
     def counts(self, batch: str, *, product: str | None = None, view: str | None = None) -> dict[Verdict, int]:
-        """How many frames of the batch have each verdict; all three are named."""
+        """How many frames of the batch have each verdict, also those whose rows aged out; all three are named."""
         query = select(verdicts.c.verdict, func.count()).group_by(verdicts.c.verdict)
         query = _matching(query, product=product, view=view, batch=batch)
+        aged = select(aged_batches.c.verdict, func.sum(aged_batches.c.rows)).group_by(aged_batches.c.verdict)
+        for column, wanted in (("batch", batch), ("product", product), ("view", view)):
+            aged = aged if wanted is None else aged.where(aged_batches.c[column] == wanted)
+        found: Counter[str] = Counter()
         with self._database.reading() as connection:
-            found = {verdict: count for verdict, count in connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
-        return {verdict: found.get(verdict.value, 0) for verdict in Verdict}
+            for verdict, count in (*connection.execute(query), *connection.execute(aged)):
+                found[verdict] += int(count)
+        return {verdict: found[verdict.value] for verdict in Verdict}
+
+    def aged_batches(self, *, product: str, view: str) -> set[str]:
+        """Batches of which rows have aged out: what is left of them is no sample of what was judged."""
+        query = select(aged_batches.c.batch).where(aged_batches.c.product == product, aged_batches.c.view == view)
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
 
     def batches(self) -> list[RecordedBatch]:
         """Every batch of every product and view, the latest first."""

@@ -67,8 +67,8 @@ class ReviewRecords:
     ) -> list[ReviewItem]:
         """The parts that were chosen and judged, each with its verdict's row, least similar first.
 
-        With `waiting`, those that MLflow does not have yet (True), or has (False). A part whose verdict was not
-        recorded, because a kill came between, is not among them.
+        With `waiting`, those that MLflow does not have yet and whose picture has not aged out (True), or that it has
+        (False). A part whose verdict was not recorded, because a kill came between, is not among them.
         """
         query = select(review_items, verdicts, nearest_goldens)
         query = query.join(verdicts, verdicts.c.key == review_items.c.key)
@@ -80,8 +80,11 @@ class ReviewRecords:
         if keys is not None:
             query = query.where(review_items.c.key.in_(sorted(keys)))
         if waiting is not None:
-            query = query.where(
-                review_items.c.pushed_at.is_(None) if waiting else review_items.c.pushed_at.is_not(None)
+            pushed = review_items.c.pushed_at
+            query = (
+                query.where(pushed.is_(None), review_items.c.picture != "")
+                if waiting
+                else query.where(pushed.is_not(None))
             )
         with self._database.reading() as connection:
             return [_item(row) for row in connection.execute(query)]

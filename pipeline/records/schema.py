@@ -77,7 +77,8 @@ meta = Table(
 )
 
 # `key` is a digest over KEY_COLUMNS and not a composite constraint, because PostgreSQL refuses index entries above
-# 2.7 kB and a frame's path may be longer; the index over frame names is a hash there for the same reason.
+# 2.7 kB and a frame's path may be longer; the index over frame names is a hash there for the same reason. `evidence`
+# is null where no picture was drawn, "" where it has aged out.
 verdicts = Table(
     "verdicts",
     metadata,

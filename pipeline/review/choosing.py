@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,12 +112,23 @@ def keep_frame(workspace: Workspace, source: Path | LiveFrame, sha256: str) -> s
     """
     suffix = source.suffix.lower()
     target = workspace.frames / sha256[:2] / f"{sha256}{suffix}"
-    if not target.is_file():
+    if not _wanted_again(target):
         data, problem = (source.data, None) if isinstance(source, LiveFrame) else read_bytes(source)
         if problem or hashlib.sha256(data).hexdigest() != sha256:
             return ""
         write_bytes(target, data)
     return target.relative_to(workspace.home).as_posix()
+
+
+def _wanted_again(path: Path) -> bool:
+    """Whether the frame is kept already; its time is renewed, by which retention sees that it must not go."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return path.is_file()
+    return True
 
 
 def witnessed(judged: Iterator[FrameVerdict], sources: dict[str, Path], witness: Witness) -> Iterator[FrameVerdict]:

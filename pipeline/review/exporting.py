@@ -32,7 +32,7 @@ _MOST_PROPOSED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A labelled set that was written: parts of each label, and how many were disputed or had lost their frame."""
+    """A labelled set that was written: parts of each label; how many were disputed, and lost: their frame is gone."""
 
     folder: Path
     counts: dict[str, int]

@@ -20,7 +20,8 @@ class ReviewItem:
     """One part that is to be reviewed, or was.
 
     `key` is that of its verdict; `frame_file` (the frame as it came, "" where it changed before it was kept) and
-    `picture` (what the reviewer sees) are paths relative to the home. `trace` and `queue` are "" until MLflow has it.
+    `picture` (what the reviewer sees) are paths relative to the home, "" once they have aged out. `trace` and `queue`
+    are "" until MLflow has it.
     `row` is the verdict's row, as `VerdictRecords.rows` gives it; empty for an item that is only just chosen.
     """
 

@@ -32,7 +32,10 @@ class Pulled:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueStatus:
-    """One night's queue: how many parts wait, were pushed, are labelled or disputed; and what the night let through."""
+    """One night's queue: how many parts wait, were pushed, are labelled or disputed; and what the night let through.
+
+    `aged_out` parts were never pushed, and their pictures are gone by the retention policy: they wait no more.
+    """
 
     queue: str
     batch: str
@@ -41,6 +44,7 @@ class QueueStatus:
     labelled: int
     disputed: int
     estimate: NightEstimate
+    aged_out: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,16 +126,18 @@ def _night(
 ) -> QueueStatus:
     flagged = _stratum([item for item in items if item.kind is Kind.FLAGGED], labels, counts[Verdict.FLAG])
     passed = _stratum([item for item in items if item.kind is Kind.SAMPLED], labels, counts[Verdict.PASS])
-    waiting = sum(not item.trace for item in items)
+    unpushed = [item for item in items if not item.trace]
+    waiting = sum(bool(item.picture) for item in unpushed)
     found = [labels[item.key] for item in items if item.key in labels]
     return QueueStatus(
         queue=next((item.queue for item in items if item.queue), ""),
         batch=batch,
         waiting=waiting,
-        pushed=len(items) - waiting,
+        pushed=len(items) - len(unpushed),
         labelled=len(found),
         disputed=sum(label.value == DISPUTED for label in found),
         estimate=estimate_night(flagged, passed),
+        aged_out=len(unpushed) - waiting,
     )
 
 

@@ -35,9 +35,12 @@ def reviewed_parts(
     found = inspector.reference_set
     with VerdictRecords(workspace.records_url) as records:
         rows = records.rows(product=found.product, view=found.view, order="judged")
+        aged = records.aged_batches(product=found.product, view=found.view)
     rows = [row for row in rows if row["verdict"] in {Verdict.PASS.value, Verdict.FLAG.value}]
     labels = _by_frame(rows, label_of(workspace, found.product, found.view))
+    rows, aged_out = _without_aged(rows, labels, aged)
     nights, waiting = _of_reviewed_nights(rows, labels)
+    waiting = (*aged_out, *waiting)
     first = _first_of_each_frame(nights)
     known = {golden.sha256 for golden in found.goldens} | set(inspector.learned_from)
     samples = [row for row in first if row["frame_sha256"] not in known]
@@ -61,6 +64,24 @@ def _with_measures(row: Mapping[str, Any], present: Mapping[str, Any]) -> dict[s
 def _by_frame(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label]) -> dict[str, Label]:
     """The labels by the frame's SHA-256: a frame judged again by another threshold keeps what was said of it."""
     return {row["frame_sha256"]: labels[row["key"]] for row in rows if row["key"] in labels}
+
+
+def _without_aged(
+    rows: Sequence[dict[str, Any]], labels: Mapping[str, Label], aged: set[str]
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The rows of nights that are whole: where passed parts have aged out, the others stand for nobody knows whom.
+
+    Raises:
+        CalibrationError: rows of every reviewed night have aged out.
+    """
+    whole = [row for row in rows if row["batch"] not in aged]
+    left_out = {row["batch"] for row in rows if row["frame_sha256"] in labels} & aged
+    if left_out and not any(row["frame_sha256"] in labels for row in whole):
+        message = "records of every reviewed night have aged out (retention); review a newer night, or calibrate with "
+        raise CalibrationError(message + "`--labelled` on what `goldentwin review export` writes")
+    if not left_out:
+        return whole, ()
+    return whole, (f"{len(left_out)} reviewed nights took no part: records of them have aged out (retention)",)
 
 
 def _of_reviewed_nights(
