@@ -179,38 +179,6 @@ def test_the_records_are_still_there_when_opened_again(url):
         assert len(second.rows()) == 1
 
 
-def test_another_schema_version_is_refused_with_the_way_out(url):
-    """A database of a newer or older goldentwin is left alone."""
-    with VerdictRecords(url) as records, records._database.writing() as connection:
-        connection.exec_driver_sql("UPDATE goldentwin_meta SET value = '99'")
-    with pytest.raises(RecordsError, match=r"schema version 99, this goldentwin knows 3.*--home"):
-        VerdictRecords(url)
-
-
-@pytest.mark.parametrize(
-    ("version", "newer"),
-    [
-        (1, ("review_items", "review_answers", "audit_log", "shadow_verdicts", "nearest_goldens", "line_events")),
-        (2, ("nearest_goldens", "line_events")),
-        (3, ("line_events",)),
-    ],
-)
-def test_records_of_older_versions_gain_the_tables_that_came_since(url, version, newer):
-    """And keep their rows, which go on being read and added to; so do those of a version that was being worked on."""
-    with VerdictRecords(url) as records:
-        records.add([judged("a.png")], batch="night")
-        with records._database.writing() as connection:
-            connection.exec_driver_sql(f"UPDATE goldentwin_meta SET value = '{version}'")  # noqa: S608 - a number of this test
-            for table in newer:
-                connection.exec_driver_sql(f"DROP TABLE {table}")
-    with VerdictRecords(url) as records:
-        assert [row["nearest_golden"] for row in records.rows()] == [None]
-        records.add([judged("b.png")], batch="night", nearest={"b.png": "g.png"})
-        assert {row["frame"]: row["nearest_golden"] for row in records.rows()} == {"a.png": None, "b.png": "g.png"}
-        with records._database.reading() as connection:
-            assert connection.exec_driver_sql("SELECT count(*) FROM audit_log").scalar() == 0
-
-
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_exports_read_back_as_they_were(records, tmp_path, suffix):
     """Every row and column survives the way into a file and back, in folders made for it."""

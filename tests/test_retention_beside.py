@@ -19,7 +19,8 @@ from inspection.calibration import Policy
 from inspection.errors import CalibrationError
 from inspection.recipe import ReviewSettings
 from inspection.verdicts import Verdict
-from pipeline.batch import judge_chunk, plan_batch
+from pipeline.batch import judge_chunk
+from pipeline.planning import plan_batch
 from pipeline.records import RetentionRecords, ReviewRecords, VerdictRecords, pages
 from pipeline.retention.retaining import retain
 from pipeline.review import recalibrating

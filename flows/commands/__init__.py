@@ -21,6 +21,7 @@ from flows.commands import (
     evaluate,
     goldens,
     inspecting,
+    migrate,
     options,
     promote,
     records,
@@ -65,6 +66,7 @@ app.command()(deliver.deliver)
 app.command()(retain.retain)
 app.command()(ui.ui)
 app.command()(deployments.deployments)
+app.command()(migrate.migrate)
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 

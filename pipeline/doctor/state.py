@@ -54,16 +54,16 @@ def examine_records(workspace: Workspace) -> list[Finding]:
     own = not os.environ.get("GOLDENTWIN_DATABASE_URL")
     if own and not embedded.exists():
         return [ok("records", f"SQLite at {embedded}, made with the first verdict")]
-    from pipeline.records import VerdictRecords  # noqa: PLC0415 - may be broken
+    from pipeline.records import upgrade_records  # noqa: PLC0415 - may be broken
 
     try:
-        with VerdictRecords(url):
-            pass
+        _, revision = upgrade_records(url)
     except GoldentwinError as error:
         return [fail("records", *with_remedy(error, OTHER_HOME))]
     if own and not os.access(embedded, os.W_OK):
         return [fail("records", f"{embedded} can't be written", "make the file writable for this user")]
-    return [ok("records", f"SQLite at {embedded}" if own else without_password(url))]
+    place = f"SQLite at {embedded}" if own else without_password(url)
+    return [ok("records", f"{place}, schema {revision}")]
 
 
 def examine_products(workspace: Workspace) -> list[Finding]:

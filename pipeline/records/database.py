@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from inspection.errors import RecordsError
-from pipeline.records import later_tables  # noqa: F401 - their tables are created with the others
-from pipeline.records.schema import SCHEMA_VERSION, meta, metadata
+from pipeline.records.migrating import bring_up, found_revision, require_known
+from pipeline.records.schema import REVISION
 
 PATIENCE_SECONDS = 30.0  # how long a writer waits for the others; `?timeout=` in a SQLite URL overrides it
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.02
-_ONLY_TABLES_CAME = ("1", "2")  # since these versions only whole tables were added, so they are brought up at once
 _ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that creates the tables
 _SECRETS = ("password", "sslpassword", "passfile")
 _REMEDIES = (
@@ -45,17 +44,19 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        """Connect to `url`, and create the tables where there are none.
+        """Connect to `url`; make the tables where there are none, and upgrade those of an earlier goldentwin.
+
+        `was` is the revision that they had before.
 
         Raises:
-            RecordsError: the address can't be understood or reached, or holds another schema version.
+            RecordsError: the address can't be understood or reached, or a newer goldentwin wrote there.
         """
         address = _address(url)
         self.name = _without_secrets(address)
         with self.guard():
             self.engine = _engine(address)
         try:
-            self._make_ready()
+            self.was = self._make_ready()
         except BaseException:
             self.engine.dispose()
             raise
@@ -97,39 +98,36 @@ class Database:
         """The dialect's own INSERT, which both have with ON CONFLICT."""
         return (sqlite if self.engine.dialect.name == "sqlite" else postgresql).insert(table)
 
-    def _make_ready(self) -> None:
+    def revision(self) -> str:
+        """The revision that the tables have."""
         with self.reading() as connection:
-            missing = set(metadata.tables) - set(inspect(connection).get_table_names())
-        fresh = meta.name in missing
-        version = None if fresh else self._version()
-        if fresh or version in _ONLY_TABLES_CAME or (missing and version == str(SCHEMA_VERSION)):
-            self._create()
-            version = self._version()
-        if version != str(SCHEMA_VERSION):
-            message = (
-                f"the verdict records at {self.name} have schema version {version}, this goldentwin knows "
-                f"{SCHEMA_VERSION}; use the goldentwin that wrote them (its `export` moves the rows), or name another "
-                "database with GOLDENTWIN_DATABASE_URL or another home with --home"
-            )
-            raise RecordsError(message)
+            return found_revision(connection)
 
-    def _version(self) -> str | None:
-        query = select(meta.c.value).where(meta.c.name == "schema_version")
-        with self.reading() as connection:
-            return connection.execute(query).scalar()
-
-    def _create(self) -> None:
-        """Create what tables are missing in one transaction; of several processes at once, one does."""
+    def _make_ready(self) -> str:
+        """Make or upgrade the tables; of several processes at once, one does. What they were before."""
+        found = self.revision()
+        if found == REVISION:
+            return found
+        require_known(found, self.name)
         if self.engine.dialect.name == "sqlite":
             with self.reading() as connection:
                 connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")  # heeded by a file that is still empty
                 _switch_to_wal(connection)
         with self.writing_alone(_ADVISORY_LOCK) as connection:
-            metadata.create_all(connection)
-            version = {"name": "schema_version", "value": str(SCHEMA_VERSION)}
-            insertion = self.insert(meta).values(version)
-            older = meta.c.value.in_(_ONLY_TABLES_CAME)
-            connection.execute(insertion.on_conflict_do_update(index_elements=["name"], set_=version, where=older))
+            return bring_up(connection, self.name)
+
+
+def upgrade_records(url: str) -> tuple[str, str]:
+    """Bring the tables at `url` to the newest revision; what they had before, and now.
+
+    Raises:
+        RecordsError: the address can't be understood or reached, or a newer goldentwin wrote there.
+    """
+    database = Database(url)
+    try:
+        return database.was, database.revision()
+    finally:
+        database.engine.dispose()
 
 
 def _address(url: str) -> URL:

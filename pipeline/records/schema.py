@@ -28,7 +28,11 @@ from sqlalchemy import (
 from inspection.verdicts import Provenance
 from pipeline.frames import FrameVerdict, finite
 
-SCHEMA_VERSION = 3
+REVISION = "0002"
+"""The newest revision in `migrations`, which a database made today has."""
+KNOWN_REVISIONS = ("0001", REVISION)
+BEFORE_ALEMBIC = ("1", "2", "3")
+"""What `goldentwin_meta` says in databases from before Alembic."""
 KEY_COLUMNS = ("product", "view", "frame", "frame_sha256", "calibration", "encoder", "reference_set", "recipe")
 _MOMENTS = ("captured_at", "judged_at")
 _KEY_LENGTH = 32
@@ -69,6 +73,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+# Alembic's own, outside our metadata as Alembic wants it.
+alembic_version = Table(
+    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True, nullable=False)
+)
+
+# From before Alembic: an older goldentwin reads a version here that it does not know, and leaves the database alone.
 meta = Table(
     "goldentwin_meta",
     metadata,
@@ -109,6 +119,7 @@ verdicts = Table(
     Column("registration_quality", Float),
     Column("matrix", JSON(none_as_null=True)),
     Column("evidence", StoredText),
+    Index("verdicts_by_age", "judged_at"),
     Index("verdicts_by_batch", "batch"),
     Index("verdicts_by_frame", "frame", postgresql_using="hash"),
 )
