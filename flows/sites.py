@@ -14,6 +14,8 @@ from inspection.errors import GoldentwinError
 
 JOBS: Final = "gpu-pool"
 LINES: Final = "line-pool"
+LIGHT: Final = "plant"
+"""The queue of what takes hours and little work: a night that waited for its shards there must not keep them out."""
 _NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _HEAD: Final = """\
 # Written by `goldentwin deployments {site}`: change that file and write this one anew.
@@ -182,7 +184,7 @@ def _nights(site: Site) -> list[dict[str, Any]]:
             "tags": ["nightly"],
             "parameters": {"products": products, "frames_a_shard": site.night.frames_a_shard},
             "schedules": [_schedule(site, site.night.cron)],
-            "work_pool": _pool(JOBS, "cpu"),
+            "work_pool": _pool(JOBS, LIGHT),
         },
         {
             "name": "night-shard",
@@ -252,7 +254,7 @@ def _regular(site: Site, name: str, entrypoint: str, when: Regularly, descriptio
         "entrypoint": entrypoint,
         "tags": [name],
         "schedules": [_schedule(site, when.cron)],
-        "work_pool": _pool(JOBS, "cpu"),
+        "work_pool": _pool(JOBS, LIGHT),
     }
 
 

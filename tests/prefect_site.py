@@ -127,5 +127,8 @@ def prefect_site(home: Path, folder: Path, **variables: str) -> Iterator[Prefect
         for worker in site.workers:
             if worker.poll() is None:
                 worker.terminate()
-                worker.wait(60)
+                try:
+                    worker.wait(60)
+                except subprocess.TimeoutExpired:
+                    kill_host(worker)
         server.stop()

@@ -47,15 +47,15 @@ def test_everything_has_its_queue_and_its_hour(written):
     """What comes round has cron and time zone, GPUs and CPUs have queues, lines a pool of their own and their host."""
     queues = {name: (one["work_pool"]["name"], one["work_pool"]["work_queue_name"]) for name, one in written.items()}
     assert queues == {
-        "plant-night": ("gpu-pool", "cpu"),
+        "plant-night": ("gpu-pool", "plant"),
         "night-shard": ("gpu-pool", "gpu"),
         "bottle-night": ("gpu-pool", "gpu"),
         "bottle-training": ("gpu-pool", "gpu"),
         "bottle-calibration": ("gpu-pool", "gpu"),
         "board-top-night": ("gpu-pool", "gpu"),
         "line1": ("line-pool", "hall1"),
-        "review": ("gpu-pool", "cpu"),
-        "retention": ("gpu-pool", "cpu"),
+        "review": ("gpu-pool", "plant"),
+        "retention": ("gpu-pool", "plant"),
     }
     hours = {name: one["schedules"][0]["cron"] for name, one in written.items() if "schedules" in one}
     assert hours == {"plant-night": "0 2 * * *", "review": "20 * * * *", "retention": "30 5 * * *"}
@@ -120,6 +120,19 @@ def run_process(site):
         except (OSError, ValueError):
             continue
     return None
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_what_has_an_hour_is_scheduled(tmp_path):
+    """The server itself makes the runs that are due: a schedule that nobody keeps is a night that never comes."""
+    plant = Site(timezone="Europe/Berlin", products=[])
+    with prefect_site(tmp_path / "home", tmp_path) as site:
+        site.deploy([one for one in deployments(plant) if one["name"] in {"plant-night", "review"}])
+        for flow in ("plant-night", "review"):
+            due = site.wait_for(lambda flow=flow: site.runs(flow))
+            assert {run["state_name"] for run in due} == {"Scheduled"}
+        assert all(run["expected_start_time"].endswith((":20:00Z", ":20:00+00:00")) for run in site.runs("review"))
 
 
 @pytest.mark.server

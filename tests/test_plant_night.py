@@ -71,7 +71,7 @@ def ended(plant):
 def test_a_night_outlives_the_loss_of_a_worker(plant):
     """Both workers take shards; one is killed with all it does, the other does its work, and nothing is done twice."""
     first, _second = (plant.start_worker("gpu-pool", "gpu") for _ in range(2))
-    plant.start_worker("gpu-pool", "cpu")
+    plant.start_worker("gpu-pool", "plant")
     plant.prefect("deployment", "run", "plant-night/plant-night")
     plant.wait_for(lambda: len(recorded_frames(plant.home)) > 4)
     kill_host(first)
@@ -88,7 +88,7 @@ def test_a_night_outlives_the_loss_of_a_worker(plant):
 @pytest.mark.timeout(900)
 def test_a_cancelled_night_takes_its_shards_with_it(plant):
     """Nobody goes on with a night that was ended."""
-    plant.start_worker("gpu-pool", "gpu", "cpu", limit=2)
+    plant.start_worker("gpu-pool", "gpu", "plant", limit=2)
     plant.prefect("deployment", "run", "plant-night/plant-night")
     plant.wait_for(lambda: len(recorded_frames(plant.home)) > 4)
     plant.prefect("flow-run", "cancel", plant.runs("plant-night")[0]["id"])

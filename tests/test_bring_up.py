@@ -1,0 +1,132 @@
+"""What docker/ says has been executed: its commands, variables and order, on this machine; and its files are sound."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psycopg
+import pytest
+import yaml
+from drawn_night import PRODUCT, write_frames
+from native_plant import COMPOSE, PROJECT, compose, native_plant
+
+DOCKER = PROJECT / "docker"
+FRAMES = 40
+
+
+def test_dockerfile_has_nothing_that_hadolint_finds():
+    """Pinned, tidy, not as root."""
+    hadolint = shutil.which("hadolint", path=str(Path(shutil.which("python") or "python").parent)) or "hadolint"
+    found = subprocess.run([hadolint, DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+    stages = (DOCKER / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[2:]
+    assert len(stages) == 2
+    assert all("\nUSER 10001\n" in stage and "\nHEALTHCHECK " in stage for stage in stages)
+
+
+def test_scripts_can_be_parsed():
+    """By bash; and they end at the first error."""
+    for script in (DOCKER / "entry" / "run", DOCKER / "entry" / "healthy", DOCKER / "make-secrets"):
+        subprocess.run(["bash", "-n", script], check=True)
+        assert "set -euo pipefail" in script.read_text(encoding="utf-8")
+
+
+def test_everything_that_compose_names_is_there():
+    """Volumes, secrets, networks and services that others depend on; files that are mounted."""
+    document = compose()
+    services = document["services"]
+    for name, service in services.items():
+        assert set(service.get("secrets", [])) <= set(document["secrets"]), name
+        assert set(service.get("networks", [])) <= set(document["networks"]), name
+        assert set(service.get("depends_on", {})) <= set(services), name
+        for volume in service.get("volumes", []):
+            source = volume.rsplit(":", 2)[0] if volume.endswith(":ro") else volume.rpartition(":")[0]
+            if not source.startswith((".", "$")):
+                assert source in document["volumes"], (name, volume)
+        if service["image"].startswith("goldentwin:"):
+            assert service["read_only"]
+            assert service["cap_drop"] == ["ALL"]
+        else:
+            assert re.search(r":-[\w./-]+:[\w.-]*\d", service["image"]), f"{name} is not pinned"
+    gpu = services["gpu-worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert gpu == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+
+
+def test_secrets_stay_out_of_the_environment():
+    """The compose file has paths of files where passwords are wanted."""
+    assert not re.search(r"://[^\s/]*:[^\s/]*@", COMPOSE.read_text(encoding="utf-8"))
+    for name, service in compose()["services"].items():
+        for key, value in (service.get("environment") or {}).items():
+            if re.search(r"PASSWORD|SECRET|AUTH_STRING|ACCESS_KEY", key):
+                assert key.endswith("_FILE"), (name, key)
+                assert str(value).startswith("/run/secrets/"), (name, key)
+
+
+def test_secrets_are_made_once(tmp_path):
+    """Nobody else may read them, and what is there stays."""
+    command = [DOCKER / "make-secrets", tmp_path / "secrets"]
+    subprocess.run(command, check=True, capture_output=True)
+    first = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
+    subprocess.run(command, check=True, capture_output=True)
+    assert {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()} == first
+    assert set(first) == set(compose()["secrets"])
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "secrets").iterdir())
+    assert json.loads(first["s3_config"])["identities"][0]["credentials"][0]["secretKey"] == first["s3_secret"]
+
+
+def asked(address, user=None, password=None):
+    """The status that a server answers with."""
+    request = urllib.request.Request(address)
+    if user:
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_whole_stack_judges_a_night(plates, postgres, tmp_path):
+    """PostgreSQL, S3, MLflow with users, Prefect with a password: each frame has one row, the queue its parts."""
+    frames = write_frames(tmp_path / "frames", FRAMES)
+    site = {
+        "timezone": "UTC",
+        "products": [{"product": PRODUCT, "frames": str(frames)}],
+        "night": {"frames_a_shard": 20, "shards_on": "cpu"},
+    }
+    plates.copy(tmp_path / "home")
+    variables = {"FRAMES": str(tmp_path), "MLFLOW_WORKER": "admin", "LINE_PRODUCT": PRODUCT, "NAME": "localhost"}
+    with native_plant(tmp_path, postgres, yaml.safe_dump(site), variables) as plant:
+        mlflow, prefect = (f"http://127.0.0.1:{plant.ports[name]}" for name in ("mlflow", "prefect"))
+        plant.start("plant-worker")
+        plant.start("cpu-worker")
+        auth = (plant.secrets / "prefect_auth").read_text()
+        environment = plant.environment("cpu-worker") | {"PREFECT_API_AUTH_STRING": auth}
+        done = subprocess.run(
+            [shutil.which("python", path=environment["PATH"]), "-m", "prefect", "deployment", "run",
+             "plant-night/plant-night", "--watch", "--watch-timeout", "600"],
+            env=environment, cwd=PROJECT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "Completed" in done.stdout, done.stdout + done.stderr + plant.log("cpu-worker")
+        with psycopg.connect((plant.secrets / "records_url").read_text()) as connection:
+            rows = connection.execute("SELECT frame, evidence FROM verdicts ORDER BY frame").fetchall()
+            pushed = connection.execute("SELECT count(*) FROM review_items WHERE trace <> ''").fetchone()[0]
+        assert [frame for frame, _ in rows] == [f"part{i:04}.png" for i in range(FRAMES)]
+        assert pushed >= FRAMES // 10
+        password = (plant.secrets / "mlflow_password").read_text()
+        experiments = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=10"
+        assert [asked(experiments), asked(experiments, "admin", "wrong"), asked(experiments, "admin", password)] == [
+            401, 401, 200,
+        ]  # fmt: skip
+        assert asked(f"{prefect}/api/admin/version") == 401
