@@ -119,7 +119,7 @@ class NativePlant:
             "AWS_DEFAULT_REGION": "us-east-1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(self.folder / name / "ui"),
+            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(self.folder / f"{name}-ui"),
             **{key: self.native(str(value), own=name) for key, value in given.items()},
             "HOST": "127.0.0.1",
             "PORT": str(self.ports.get(name, 0)),
@@ -136,7 +136,7 @@ class NativePlant:
             ("/run/secrets", self.secrets),
             ("/var/lib/goldentwin", self.home),
             ("/etc/goldentwin/site.yaml", self.folder / "site.yaml"),
-            ("/tmp/prefect", self.folder / own / "prefect"),  # noqa: S108 - the container's
+            ("/tmp/prefect", self.folder / f"prefect of {own}"),  # noqa: S108 - the container's
         ):
             text = text.replace(there, str(here))
         return text
