@@ -19,13 +19,14 @@ from pipeline.records.schema import REVISION
 PATIENCE_SECONDS = 30.0  # how long a writer waits for the others; `?timeout=` in a SQLite URL overrides it
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.02
-_ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that creates the tables
+_ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that makes or upgrades the tables
 _SECRETS = ("password", "sslpassword", "passfile")
 _REMEDIES = (
     ("locked", "another process holds it: let that one finish, or move to PostgreSQL with GOLDENTWIN_DATABASE_URL"),
     ("readonly", "make the file and its folder writable for this user, or name another home with --home"),
     ("read-only", "connect as a user who may write, to a server that is no read-only replica"),
     ("permission denied", "grant this user the right to create tables and to insert"),
+    ("must be owner", "run goldentwin migrate once, with a GOLDENTWIN_DATABASE_URL of the user who owns the tables"),
     ("is full", "free disk space and run the same command again: what was recorded is kept, the rest is judged anew"),
     ("no space", "free disk space and run the same command again: what was recorded is kept, the rest is judged anew"),
     ("unable to open", "check that the folder exists and is writable for this user, or name another home with --home"),
