@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from earlier_records import all_rows, execute, make_earlier
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -22,6 +23,7 @@ from inspection.recipe import EncoderChoice, Recipe
 from inspection.reference_set import Golden, ReferenceSet, load_reference_set
 from pipeline.doctor import Finding, Status, services, state
 from pipeline.records import VerdictRecords
+from pipeline.records.schema import REVISION
 from pipeline.workspace import Workspace
 
 
@@ -85,7 +87,32 @@ def test_records_are_opened_where_they_exist_only(workspace: Workspace) -> None:
     assert not workspace.home.exists()
     with VerdictRecords(workspace.records_url):
         pass
-    assert the_only(state.examine_records(workspace)).status is Status.OK
+    finding = the_only(state.examine_records(workspace))
+    assert finding.status is Status.OK
+    assert f"schema {REVISION}, the newest" in finding.detail
+
+
+def test_records_of_an_earlier_goldentwin_are_told_and_left_as_they_are(workspace: Workspace) -> None:
+    """Both schemas are named; upgrading is for the one who asked for it."""
+    workspace.home.mkdir()
+    make_earlier(workspace.records_url, "2")
+    before = all_rows(workspace.records_url)
+    finding = the_only(state.examine_records(workspace))
+    assert finding.status is Status.WARN
+    assert f"schema version 2 of an earlier goldentwin; this one needs {REVISION}" in finding.detail
+    assert finding.remedy.startswith("goldentwin migrate")
+    assert all_rows(workspace.records_url) == before
+
+
+def test_records_of_a_newer_goldentwin_fail(workspace: Workspace) -> None:
+    """The remedy is to upgrade goldentwin."""
+    with VerdictRecords(workspace.records_url):
+        pass
+    execute(workspace.records_url, "UPDATE goldentwin_revision SET version_num = '0099'")
+    finding = the_only(state.examine_records(workspace))
+    assert finding.status is Status.FAIL
+    assert "0099" in finding.detail
+    assert finding.remedy.startswith("upgrade goldentwin")
 
 
 def test_records_that_are_no_database_fail(workspace: Workspace) -> None:

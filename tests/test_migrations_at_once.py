@@ -42,7 +42,7 @@ def url(request, tmp_path):
     return request.getfixturevalue("postgres").new_database()
 
 
-@pytest.mark.parametrize(("state", "first"), [(None, "none"), ("1 of the first days", "version 1"), ("0001", "0001")])
+@pytest.mark.parametrize(("state", "first"), [(None, "none"), ("1 of the first days", "version 1")])
 def test_of_many_at_once_one_upgrades(url, state, first):
     """The others wait, find it done, and go on."""
     if state is not None:
@@ -50,14 +50,14 @@ def test_of_many_at_once_one_upgrades(url, state, first):
     before = all_rows(url)
     command = [sys.executable, "-c", UPGRADER, url]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    openers = [subprocess.Popen(command, **pipes) for _ in range(4)]
-    assert [opener.stdout.readline() for opener in openers] == ["ready\n"] * 4
+    openers = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    assert [opener.stdout.readline() for opener in openers] == ["ready\n"] * 3
     for opener in openers:
         opener.stdin.write("go\n")
         opener.stdin.flush()
     said = [opener.communicate() for opener in openers]
-    assert sorted(out.strip() for out, _ in said) == sorted([first, REVISION, REVISION, REVISION]), said
-    assert [opener.returncode for opener in openers] == [0] * 4, said
+    assert sorted(out.strip() for out, _ in said) == sorted([first, REVISION, REVISION]), said
+    assert [opener.returncode for opener in openers] == [0] * 3, said
     assert all_rows(url).get("verdicts") == before.get("verdicts", set())
 
 
