@@ -21,7 +21,6 @@ from inspection.calibration import Binding, Calibration, Policy
 from inspection.recipe import EncoderChoice, Recipe
 from inspection.reference_set import Golden, ReferenceSet, load_reference_set
 from pipeline.doctor import Finding, Status, services, state
-from pipeline.records import VerdictRecords
 from pipeline.workspace import Workspace
 
 
@@ -77,34 +76,6 @@ def test_little_room_is_told(free: int, status: Status, workspace: Workspace, mo
     usage = type("Usage", (), {"free": free})
     monkeypatch.setattr(state.shutil, "disk_usage", lambda _folder: usage)
     assert the_only(state.examine_disk(workspace)).status is status
-
-
-def test_records_are_opened_where_they_exist_only(workspace: Workspace) -> None:
-    """The doctor makes no database, but opens the one that is there."""
-    assert the_only(state.examine_records(workspace)).status is Status.OK
-    assert not workspace.home.exists()
-    with VerdictRecords(workspace.records_url):
-        pass
-    assert the_only(state.examine_records(workspace)).status is Status.OK
-
-
-def test_records_that_are_no_database_fail(workspace: Workspace) -> None:
-    """A file of that name with anything else in it."""
-    workspace.home.mkdir()
-    (workspace.home / "records.db").write_bytes(b"these are not the records you look for" * 100)
-    finding = the_only(state.examine_records(workspace))
-    assert finding.status is Status.FAIL
-    assert finding.remedy
-
-
-def test_a_database_server_that_does_not_answer_fails(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The finding names the address, never the password."""
-    address = f"127.0.0.1:{free_port()}/verdicts"
-    monkeypatch.setenv("GOLDENTWIN_DATABASE_URL", f"postgresql://clerk:secret@{address}")
-    finding = the_only(state.examine_records(workspace))
-    assert finding.status is Status.FAIL
-    assert address in finding.detail
-    assert "secret" not in finding.detail + finding.remedy
 
 
 def test_an_mlflow_that_is_down_is_a_warning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,99 +1,94 @@
-"""Databases of every earlier goldentwin become today's, with every row, whoever opens them and whatever is killed."""
+"""Records of every earlier goldentwin become today's, with every row, on both databases."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
+from datetime import UTC, datetime
 
 import pytest
+from earlier_records import STATES, VERSIONS, all_rows, execute, make_earlier, plain_connection
 from verdict_samples import judged
 
 from flows.commands import run
 from inspection.errors import RecordsError
-from pipeline.records import AuditLog, VerdictRecords, upgrade_records
-from pipeline.records.schema import KNOWN_REVISIONS, REVISION, metadata
+from pipeline.line.events import EventKind, LineEvent
+from pipeline.records import AuditLog, LineEventRecords, ReviewRecords, ShadowRecords, VerdictRecords
+from pipeline.records import examine_schema as examine
+from pipeline.records import upgrade_records as upgrade
+from pipeline.records.schema import KNOWN_REVISIONS, REVISION, REVISION_TABLE, metadata
 
-FIRST = """
-CREATE TABLE goldentwin_meta (name VARCHAR(64) NOT NULL PRIMARY KEY, value VARCHAR(64) NOT NULL);
-CREATE TABLE verdicts (
-    key VARCHAR(32) NOT NULL PRIMARY KEY, frame TEXT NOT NULL, part_id TEXT NOT NULL, product TEXT NOT NULL,
-    view TEXT NOT NULL, verdict VARCHAR(16) NOT NULL, similarity FLOAT, distance FLOAT, threshold FLOAT,
-    regions JSON NOT NULL, reason TEXT, encoder VARCHAR(64) NOT NULL, reference_set VARCHAR(64) NOT NULL,
-    recipe VARCHAR(64) NOT NULL, calibration VARCHAR(64) NOT NULL, milliseconds FLOAT, provisional BOOLEAN NOT NULL,
-    frame_sha256 VARCHAR(64) NOT NULL, batch TEXT NOT NULL, station TEXT NOT NULL, captured_at {moment},
-    judged_at {moment} NOT NULL, brightness FLOAT, focus FLOAT, registration_quality FLOAT, matrix JSON, evidence TEXT
-);
-CREATE INDEX verdicts_by_batch ON verdicts (batch);
-CREATE INDEX verdicts_by_provenance ON verdicts (calibration, reference_set, encoder, recipe);
-INSERT INTO goldentwin_meta VALUES ('schema_version', '1');
-INSERT INTO verdicts VALUES (
-    'k1', 'old.png', 'P1', 'plate', 'default', 'PASS', 0.9, 0.1, 0.5, '[]', NULL, 'e', 'r', 'c', 'k', 1.5, {true}, 's',
-    'night', '', NULL, '2026-01-02 03:04:05', 100.0, 50.0, 0.9, NULL, NULL
-);
-"""
-"""What the first goldentwin with records wrote."""
-
-HOLDER = """
-import sys, time
-from pipeline.records import migrating
-from pipeline.records import upgrade_records
-upgrade = migrating._upgrade
-def slow(connection):
-    upgrade(connection)
-    print("upgraded", flush=True)
-    time.sleep(60)
-migrating._upgrade = slow
-upgrade_records(sys.argv[1])
-"""
+MLFLOWS = ("CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('bd07f7e9')")
+WITH_ALL_TABLES = ("3", "Alembic's own table", "0001")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
-def url(request, tmp_path):
-    """The address of an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'records.db'}"
-    return request.getfixturevalue("postgres").new_database()
+def new_url(request, tmp_path):
+    """Gives the addresses of empty databases of one kind."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres").new_database
+    files = (tmp_path / f"records{number}.db" for number in range(9))
+    return lambda: f"sqlite:///{next(files)}"
 
 
 @pytest.fixture
-def first(url):
-    """A database that the first goldentwin with records wrote."""
-    own = {"moment": "DATETIME", "true": "1"}
-    execute(url, FIRST.format(**own if url.startswith("sqlite") else {"moment": "TIMESTAMPTZ", "true": "true"}))
+def url(new_url):
+    """The address of an empty database of each kind."""
+    return new_url()
+
+
+@pytest.fixture(params=STATES)
+def earlier(request, url):
+    """Records as an earlier goldentwin left them."""
+    make_earlier(url, request.param)
     return url
 
 
-def execute(url, script):
-    """Run statements on a database, beside everything of ours."""
+def engine_of(url):
+    """SQLAlchemy's engine, with nothing of ours."""
     from sqlalchemy import create_engine
 
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        for statement in script.split(";\n"):
-            if statement.strip():
-                connection.exec_driver_sql(statement)
-    engine.dispose()
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
 
 
 def differences(url):
-    """What Alembic would have to change to make the database what our tables are."""
+    """What Alembic would change to make the database what our tables are."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
-    from sqlalchemy import create_engine
 
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    options = {
+        "compare_type": True,
+        "compare_server_default": True,
+        "version_table": REVISION_TABLE,
+        "include_name": lambda name, *_: name != "alembic_version",
+    }
+    engine = engine_of(url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found = compare_metadata(context, metadata)
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     engine.dispose()
     return found
 
 
-def test_the_newest_revision_is_the_one_that_a_fresh_database_gets():
-    """Known revisions are those on disk, the newest last, in one row."""
+def form(url):
+    """Each of our tables with its columns and indices, also what `compare_metadata` does not look at."""
+    from sqlalchemy import inspect
+
+    engine = engine_of(url)
+    look = inspect(engine)
+    found = {
+        name: (
+            [(one["name"], str(one["type"]), one["nullable"], str(one["default"])) for one in look.get_columns(name)],
+            look.get_pk_constraint(name),
+            sorted(look.get_indexes(name), key=lambda one: one["name"]),
+        )
+        for name in sorted(set(look.get_table_names()) - {"alembic_version"})
+    }
+    engine.dispose()
+    return found
+
+
+def test_the_newest_revision_is_that_of_the_scripts():
+    """What the code knows without importing Alembic is what lies in the folder, one behind the other."""
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
@@ -101,105 +96,160 @@ def test_the_newest_revision_is_the_one_that_a_fresh_database_gets():
     config.set_main_option("script_location", "pipeline:records/migrations")
     scripts = ScriptDirectory.from_config(config)
     assert [one.revision for one in scripts.walk_revisions()] == list(reversed(KNOWN_REVISIONS))
-    assert scripts.get_current_head() == REVISION
+    assert scripts.get_current_head() == REVISION == KNOWN_REVISIONS[-1]
 
 
-def test_a_fresh_database_needs_no_upgrade(url):
-    """It has what the upgrades make, to the type and the index, and opening it again changes nothing."""
-    assert upgrade_records(url) == ("none", REVISION)
+def test_fresh_records_have_the_newest_schema_without_alembic(url):
+    """Neither making the tables nor opening them again imports it, for it takes most of a second."""
+    code = "import sys; from pipeline.records import VerdictRecords; VerdictRecords(sys.argv[1]).close()"
+    code += "; sys.exit('alembic' in sys.modules)"
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", code, url], check=False).returncode == 0
     assert differences(url) == []
-    assert upgrade_records(url) == (REVISION, REVISION)
+    assert upgrade(url) == (REVISION, REVISION)
 
 
-def test_the_first_database_keeps_its_rows(first):
-    """It gains what came since, and goes on being read and written."""
-    with VerdictRecords(first) as records:
-        (row,) = records.rows()
-        assert (row["frame"], row["similarity"], row["nearest_golden"]) == ("old.png", 0.9, None)
-        records.add([judged("new.png")], batch="night", nearest={"new.png": "g.png"})
-        assert {one["frame"] for one in records.rows()} == {"old.png", "new.png"}
-    with AuditLog(first) as audit:
-        assert list(audit.rows()) == []
-    assert differences(first) == []
-    assert upgrade_records(first) == (REVISION, REVISION)
+def test_every_row_of_earlier_records_is_kept(earlier):
+    """To the byte, in every table; and a second opening finds nothing to do."""
+    before = {table: rows for table, rows in all_rows(earlier).items() if table not in VERSIONS}
+    found, newest = upgrade(earlier)
+    assert found in {"version 1", "version 2", "version 3", "version alembic", "0001"}
+    after = all_rows(earlier)
+    assert {table: after[table] for table in before} == before
+    assert upgrade(earlier) == (newest, newest) == (REVISION, REVISION)
 
 
-@pytest.mark.parametrize("version", ["1", "2", "3"])
-def test_versions_from_before_alembic_are_brought_up(url, version):
-    """Whatever of their tables is there already."""
-    with VerdictRecords(url) as records:
-        records.add([judged("a.png")], batch="night")
-    execute(
-        url,
-        f"UPDATE goldentwin_meta SET value = '{version}';\nDROP TABLE alembic_version;\nDROP TABLE aged_batches;\n"  # noqa: S608 - our own
-        "DROP TABLE line_events;\nDROP INDEX verdicts_by_age;\n",
-    )
-    assert upgrade_records(url) == (f"version {version}", REVISION)
-    assert differences(url) == []
-    with VerdictRecords(url) as records:
-        assert len(records.rows()) == 1
+def test_upgraded_records_have_the_form_of_fresh_ones(earlier, new_url):
+    """To the type, the order of columns and the kind of index; and Alembic sees no difference to the code either."""
+    upgrade(earlier)
+    upgrade(fresh := new_url())
+    assert form(earlier) == form(fresh)
+    assert differences(earlier) == []
+
+
+def test_upgraded_verdicts_are_read_and_not_judged_again(earlier):
+    """The key of a frame's row is what it was; new rows come beside."""
+    with VerdictRecords(earlier) as records:
+        rows = {row["frame"]: row for row in records.rows()}
+        assert rows["a.png"]["captured_at"] == "2026-03-01T22:15:00+00:00"
+        assert (rows["ä/b.png"]["calibration"], rows["ä/b.png"]["regions"]) == (None, [{"x": 10, "y": 20}])
+        assert records.add([judged("a.png", 0.1), judged("new.png")], batch="next", nearest={"new.png": "g.png"}) == 1
+        assert {row["frame"]: row["nearest_golden"] for row in records.rows()}["new.png"] == "g.png"
+
+
+@pytest.mark.parametrize("state", ["2 of the first days", "2", *WITH_ALL_TABLES])
+def test_the_audit_record_still_verifies_and_goes_on(url, state):
+    """The chain of hashes holds over the upgrade."""
+    make_earlier(url, state)
+    with AuditLog(url) as record:
+        assert record.verify() is None
+        record.append(who="carl", action="promote", product="bolt", view="top", evidence={})
+        assert [row.number for row in record.rows()] == [1, 2, 3]
+        assert record.verify() is None
+
+
+@pytest.mark.parametrize("state", WITH_ALL_TABLES)
+def test_reviews_shadows_and_events_are_read_after_an_upgrade(url, state):
+    """Whatever opens the records."""
+    make_earlier(url, state)
+    with ReviewRecords(url) as reviews:
+        assert [item.row["nearest_golden"] for item in reviews.items(product="bolt", waiting=False)] == ["g.png"]
+        assert [answer.reviewer for answer in reviews.answers(product="bolt", view="top")] == ["anna"]
+    with ShadowRecords(url) as shadows:
+        (both,) = shadows.beside_champion(product="bolt", view="top", batch="night")
+        assert (both["verdict"], both["shadow_verdict"]) == ("PASS", "FLAG")
+    event = LineEvent(line="line 9", kind=next(iter(EventKind)), said="hello", at=datetime.now(UTC), sequence=1)
+    with LineEventRecords(url) as events:
+        events.add([event])
+        assert events.events("line 9") == [event]
 
 
 @pytest.mark.parametrize(
-    "script",
-    [
-        "UPDATE alembic_version SET version_num = '0099'",
-        "DROP TABLE alembic_version;\nUPDATE goldentwin_meta SET value = '99'",
-    ],
+    "statement", ["UPDATE goldentwin_revision SET version_num = '0099'", "DROP TABLE goldentwin_revision"]
 )
-def test_a_newer_database_is_left_alone(url, script):
-    """With the way out; nothing in it changes."""
-    upgrade_records(url)
-    execute(url, script)
-    with pytest.raises(RecordsError, match=r"schema (0099|version 99), this goldentwin knows .*--home"):
+def test_newer_records_are_left_alone(url, statement):
+    """Whichever way they say so; the error says to upgrade goldentwin, and nothing in them changes."""
+    upgrade(url)
+    execute(url, "UPDATE goldentwin_meta SET value = 'a later mark'", statement)
+    before, form_before = all_rows(url), form(url)
+    for look in (VerdictRecords, upgrade, examine):
+        with pytest.raises(RecordsError, match=r"(0099|a later mark) of a newer goldentwin.*; upgrade goldentwin"):
+            look(url)
+    assert (all_rows(url), form(url)) == (before, form_before)
+
+
+def test_goldentwins_from_before_alembic_leave_todays_records_alone(earlier):
+    """They looked for one of their versions here, and for nothing to be missing."""
+    upgrade(earlier)
+    assert not all_rows(earlier)["goldentwin_meta"] & {f"('schema_version', '{version}')" for version in (1, 2, 3)}
+    assert len(all_rows(earlier)["goldentwin_meta"]) == 1
+
+
+@pytest.mark.parametrize("state", [None, "3"])
+def test_the_database_of_mlflow_can_be_shared(url, state):
+    """Its revision is its own: it is neither read as ours nor changed."""
+    if state is not None:
+        make_earlier(url, state)
+    execute(url, *MLFLOWS)
+    with VerdictRecords(url) as records:
+        assert records.add([judged("new.png")], batch="night") == 1
+    assert all_rows(url)["alembic_version"] == {"('bd07f7e9',)"}
+
+
+def test_tables_of_another_program_are_not_taken_for_ours(url):
+    """A table of that name without our version beside it stops us before anything is made."""
+    execute(url, "CREATE TABLE line_events (what TEXT)")
+    with pytest.raises(RecordsError, match=r"'line_events' of another program.*name another database"):
         VerdictRecords(url)
-    assert differences(url) == []
+    assert all_rows(url) == {"line_events": set()}
 
 
-def test_an_older_goldentwin_leaves_todays_database_alone(url):
-    """It looks for a version of its own in the table of the time before."""
-    from sqlalchemy import create_engine
-
-    upgrade_records(url)
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.connect() as connection:
-        value = connection.exec_driver_sql("SELECT value FROM goldentwin_meta WHERE name = 'schema_version'").scalar()
-    engine.dispose()
-    assert value not in {"1", "2", "3"}
+def test_looking_changes_nothing(earlier):
+    """What the doctor does: the schema is named, and neither made nor upgraded."""
+    before = all_rows(earlier)
+    found, newest = examine(earlier)
+    assert (found != newest, newest) == (True, REVISION)
+    assert all_rows(earlier) == before
 
 
-def test_many_open_an_old_database_at_once(first):
-    """One upgrades it, the others wait, and all go on."""
-    code = "import sys; from pipeline.records import VerdictRecords; VerdictRecords(sys.argv[1]).close()"
-    openers = [subprocess.Popen([sys.executable, "-c", code, first], stderr=subprocess.PIPE) for _ in range(4)]
-    ends = [(opener.communicate()[1].decode(), opener.returncode) for opener in openers]
-    assert [code for _, code in ends] == [0] * 4, ends
-    assert differences(first) == []
+def test_looking_makes_no_file(tmp_path):
+    """Nor a folder for it."""
+    assert examine(f"sqlite:///{tmp_path / 'none yet' / 'records.db'}") == ("none", REVISION)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_upgrade_leaves_what_was_there(first):
-    """Killed with -9 before it is through: the next one does it all."""
-    with subprocess.Popen([sys.executable, "-c", HOLDER, first], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"upgraded\n"
-        os.kill(holder.pid, signal.SIGKILL)
-    time.sleep(0.2)
-    assert upgrade_records(first) == ("version 1", REVISION)
-    with VerdictRecords(first) as records:
-        assert len(records.rows()) == 1
-
-
-def test_opening_todays_database_does_not_import_alembic(url):
-    """It is for the day of an upgrade."""
-    upgrade_records(url)
-    code = "import sys; from pipeline.records import VerdictRecords; VerdictRecords(sys.argv[1]).close()"
-    code += "; sys.exit('alembic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code, url], check=False).returncode == 0
-
-
-def test_the_command_says_what_it_did(first, monkeypatch, capsys, tmp_path):
-    """From what to what, for people and machines; the doctor says what there is."""
-    monkeypatch.setenv("GOLDENTWIN_DATABASE_URL", first)
-    assert run(["migrate", "--home", str(tmp_path / "home")]) == 0
-    assert f"the records have the schema {REVISION} now; before: version 1" in capsys.readouterr().out
-    assert run(["migrate", "--home", str(tmp_path / "home"), "--json"]) == 0
+def test_the_command_says_from_what_to_what(url, monkeypatch, capsys):
+    """For people and for machines, and that there was nothing to do the second time."""
+    make_earlier(url, "1")
+    monkeypatch.setenv("GOLDENTWIN_DATABASE_URL", url)
+    assert run(["migrate"]) == 0
+    assert capsys.readouterr().out == f"the records have the schema {REVISION} now; before: version 1\n"
+    assert run(["migrate", "--json"]) == 0
     assert capsys.readouterr().out == f'{{"before": "{REVISION}", "now": "{REVISION}"}}\n'
+    assert run(["migrate", "twice"]) == 2
+    execute(url, "UPDATE goldentwin_revision SET version_num = '0099'")
+    capsys.readouterr()
+    assert run(["migrate", "--json"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.server
+def test_a_worker_who_may_not_change_the_tables_is_told_who_has_to(postgres):
+    """Only the owner of PostgreSQL's tables can upgrade them."""
+    url = postgres.new_database()
+    make_earlier(url, "0001")
+    with plain_connection(url) as connection:
+        schema = connection.execute("SELECT current_schema()").fetchone()[0]
+    worker = f"worker_of_{schema}"
+    execute(
+        url,
+        f"CREATE ROLE {worker} LOGIN PASSWORD 'bolt'",
+        f"GRANT ALL ON SCHEMA {schema} TO {worker}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {worker}",
+    )
+    own = url.replace(f"goldentwin:{postgres.password}@", f"{worker}:bolt@")
+    with pytest.raises(RecordsError, match=r"must be owner.*; run goldentwin migrate once"):
+        VerdictRecords(own)
+    upgrade(url)
+    with VerdictRecords(own) as records:
+        assert len(records.rows()) == 2

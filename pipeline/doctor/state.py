@@ -48,22 +48,28 @@ def examine_disk(workspace: Workspace) -> list[Finding]:
 
 
 def examine_records(workspace: Workspace) -> list[Finding]:
-    """Whether the database of verdicts can be opened and written. An embedded one that is not there yet stays so."""
+    """Whether the database of verdicts can be opened, and which schema it has. Nothing is made or upgraded."""
     url = workspace.records_url
     embedded = workspace.home / "records.db"
     own = not os.environ.get("GOLDENTWIN_DATABASE_URL")
     if own and not embedded.exists():
         return [ok("records", f"SQLite at {embedded}, made with the first verdict")]
-    from pipeline.records import upgrade_records  # noqa: PLC0415 - may be broken
+    from pipeline.records import examine_schema  # noqa: PLC0415 - may be broken
+    from pipeline.records.migrating import NONE  # noqa: PLC0415 - goes with it
 
     try:
-        _, revision = upgrade_records(url)
+        found, newest = examine_schema(url)
     except GoldentwinError as error:
         return [fail("records", *with_remedy(error, OTHER_HOME))]
     if own and not os.access(embedded, os.W_OK):
         return [fail("records", f"{embedded} can't be written", "make the file writable for this user")]
     place = f"SQLite at {embedded}" if own else without_password(url)
-    return [ok("records", f"{place}, schema {revision}")]
+    if found == newest:
+        return [ok("records", f"{place}, schema {found}, the newest")]
+    if found == NONE:
+        return [ok("records", f"{place}, empty, its tables are made with the first verdict")]
+    detail = f"{place}, schema {found} of an earlier goldentwin; this one needs {newest}"
+    return [warn("records", detail, "goldentwin migrate, or leave it to the next command that opens the records")]
 
 
 def examine_products(workspace: Workspace) -> list[Finding]:

@@ -1,7 +1,7 @@
 """The verdict records: one row per judged frame, in SQLite or PostgreSQL. The one room that imports the database."""
 
 from pipeline.records.audit import Anchor, AuditLog, AuditRow, Break
-from pipeline.records.database import upgrade_records
+from pipeline.records.database import examine_schema, upgrade_records
 from pipeline.records.line_events import LineEventRecords
 from pipeline.records.records import RecordedBatch, RowOrder, VerdictRecords
 from pipeline.records.retention import OldRecord, PartUse, RetentionRecords
@@ -27,5 +27,6 @@ __all__ = [
     "SpoolFullError",
     "SpooledPart",
     "VerdictRecords",
+    "examine_schema",
     "upgrade_records",
 ]

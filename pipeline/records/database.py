@@ -13,19 +13,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from inspection.errors import RecordsError
-from pipeline.records.migrating import bring_up, found_revision, require_known
+from pipeline.records.migrating import NONE, bring_up, found_revision, require_known
 from pipeline.records.schema import REVISION
 
 PATIENCE_SECONDS = 30.0  # how long a writer waits for the others; `?timeout=` in a SQLite URL overrides it
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.02
-_ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that creates the tables
+_ADVISORY_LOCK = 0x601D_7713  # any number, the same in every process that makes or upgrades the tables
 _SECRETS = ("password", "sslpassword", "passfile")
 _REMEDIES = (
     ("locked", "another process holds it: let that one finish, or move to PostgreSQL with GOLDENTWIN_DATABASE_URL"),
     ("readonly", "make the file and its folder writable for this user, or name another home with --home"),
     ("read-only", "connect as a user who may write, to a server that is no read-only replica"),
     ("permission denied", "grant this user the right to create tables and to insert"),
+    ("must be owner", "run goldentwin migrate once, with a GOLDENTWIN_DATABASE_URL of the user who owns the tables"),
     ("is full", "free disk space and run the same command again: what was recorded is kept, the rest is judged anew"),
     ("no space", "free disk space and run the same command again: what was recorded is kept, the rest is judged anew"),
     ("unable to open", "check that the folder exists and is writable for this user, or name another home with --home"),
@@ -43,10 +44,10 @@ class Database:
     `add`, some milliseconds for hundreds of frames.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, upgrade: bool = True) -> None:
         """Connect to `url`; make the tables where there are none, and upgrade those of an earlier goldentwin.
 
-        `was` is the revision that they had before.
+        `was` is the revision that they had before. Without `upgrade` all stays as it is.
 
         Raises:
             RecordsError: the address can't be understood or reached, or a newer goldentwin wrote there.
@@ -55,8 +56,10 @@ class Database:
         self.name = _without_secrets(address)
         with self.guard():
             self.engine = _engine(address)
+            if upgrade:
+                _make_folder(address)
         try:
-            self.was = self._make_ready()
+            self.was = self._make_ready() if upgrade else self._look()
         except BaseException:
             self.engine.dispose()
             raise
@@ -103,6 +106,13 @@ class Database:
         with self.reading() as connection:
             return found_revision(connection)
 
+    def _look(self) -> str:
+        """The revision that the tables have; SQLite would make an empty file where there is none."""
+        file = _file(self.engine.url)
+        found = NONE if file is not None and not file.exists() else self.revision()
+        require_known(found, self.name)
+        return found
+
     def _make_ready(self) -> str:
         """Make or upgrade the tables; of several processes at once, one does. What they were before."""
         found = self.revision()
@@ -130,6 +140,17 @@ def upgrade_records(url: str) -> tuple[str, str]:
         database.engine.dispose()
 
 
+def examine_schema(url: str) -> tuple[str, str]:
+    """The revision that the tables at `url` have, and the newest; nothing is made or changed.
+
+    Raises:
+        RecordsError: the address can't be understood or reached, or a newer goldentwin wrote there.
+    """
+    database = Database(url, upgrade=False)
+    database.engine.dispose()
+    return database.was, REVISION
+
+
 def _address(url: str) -> URL:
     try:
         address = make_url(url)
@@ -153,7 +174,6 @@ def _without_secrets(address: URL) -> str:
 def _engine(address: URL) -> Engine:
     if address.get_backend_name() == "sqlite":
         patience = {} if "timeout" in address.query else {"timeout": PATIENCE_SECONDS}
-        _make_folder(address)
         engine = create_engine(address, connect_args=patience)
         event.listen(engine, "connect", _make_durable)
         return engine
@@ -162,8 +182,16 @@ def _engine(address: URL) -> Engine:
 
 
 def _make_folder(address: URL) -> None:
-    if address.database and not address.database.startswith((":memory:", "file:")):
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    if (file := _file(address)) is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _file(address: URL) -> Path | None:
+    """The file of a SQLite database that has one, named plainly."""
+    name = address.database
+    if address.get_backend_name() != "sqlite" or not name or name.startswith((":memory:", "file:")):
+        return None
+    return Path(name)
 
 
 def _make_durable(connection: Any, _record: Any) -> None:

@@ -5,44 +5,50 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, inspect, select
+from sqlalchemy import insert, inspect, select, update
 
 from inspection.errors import RecordsError
 from pipeline.records import later_tables  # noqa: F401 - their tables are created with the others
-from pipeline.records.schema import BEFORE_ALEMBIC, KNOWN_REVISIONS, REVISION, alembic_version, meta, metadata
+from pipeline.records.schema import (
+    BEFORE_REVISIONS,
+    FOR_OLDER,
+    KNOWN_REVISIONS,
+    REVISION,
+    meta,
+    metadata,
+    revision_table,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 NONE = "none"
 """In place of a revision: there are no tables yet."""
-_MARK = "alembic"
 
 
 def found_revision(connection: Connection) -> str:
     """The revision that the tables have: NONE, `0001`, or `version 2` from before Alembic."""
-    tables = set(inspect(connection).get_table_names())
-    if alembic_version.name in tables:
-        return str(connection.execute(select(alembic_version.c.version_num)).scalar() or NONE)
-    if meta.name not in tables:
-        return NONE
-    version = connection.execute(select(meta.c.value).where(meta.c.name == "schema_version")).scalar()
-    return f"version {version}"
+    look = inspect(connection)
+    if look.has_table(revision_table.name):
+        return str(connection.execute(select(revision_table.c.version_num)).scalar_one_or_none())
+    if look.has_table(meta.name):
+        version = select(meta.c.value).where(meta.c.name == FOR_OLDER["name"])
+        return f"version {connection.execute(version).scalar()}"
+    return NONE
 
 
 def require_known(revision: str, name: str) -> None:
-    """Leave a database alone that a newer goldentwin wrote, or something else.
+    """Leave a database alone that a newer goldentwin wrote; `name` is its address.
 
     Raises:
         RecordsError: this goldentwin does not know the revision.
     """
-    before = revision.removeprefix("version ")
-    if revision in {NONE, *KNOWN_REVISIONS} or (before != revision and before in BEFORE_ALEMBIC):
+    if revision in {NONE, *KNOWN_REVISIONS, *BEFORE_REVISIONS}:
         return
     message = (
-        f"the verdict records at {name} have the schema {revision}, this goldentwin knows {REVISION}; use the "
-        "goldentwin that wrote them or a newer one, or name another database with GOLDENTWIN_DATABASE_URL or another "
-        "home with --home"
+        f"the verdict records at {name} have the schema {revision} of a newer goldentwin, this one knows {REVISION} "
+        "and changes nothing there; upgrade goldentwin, or name another database with GOLDENTWIN_DATABASE_URL or "
+        "another home with --home"
     )
     raise RecordsError(message)
 
@@ -56,15 +62,25 @@ def bring_up(connection: Connection, name: str) -> str:
     found = found_revision(connection)
     require_known(found, name)
     if found == NONE:
-        metadata.create_all(connection)
-        alembic_version.create(connection)
-        connection.execute(insert(alembic_version).values(version_num=REVISION))
-        connection.execute(insert(meta).values(name="schema_version", value=_MARK))
+        _make(connection, name)
     elif found != REVISION:
         _upgrade(connection)
-        connection.execute(delete(meta).where(meta.c.name == "schema_version"))
-        connection.execute(insert(meta).values(name="schema_version", value=_MARK))
+        connection.execute(update(meta).where(meta.c.name == FOR_OLDER["name"]).values(FOR_OLDER))
     return found
+
+
+def _make(connection: Connection, name: str) -> None:
+    others = sorted(set(metadata.tables) & set(inspect(connection).get_table_names()))
+    if others:
+        message = (
+            f"the database at {name} has a table {others[0]!r} of another program, or lost the table that says which "
+            "goldentwin wrote it; name another database with GOLDENTWIN_DATABASE_URL, or restore it from a backup"
+        )
+        raise RecordsError(message)
+    metadata.create_all(connection)
+    revision_table.create(connection)
+    connection.execute(insert(revision_table).values(version_num=REVISION))
+    connection.execute(insert(meta).values(FOR_OLDER))
 
 
 def _upgrade(connection: Connection) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Float,
     Index,
     MetaData,
+    PrimaryKeyConstraint,
     Row,
     String,
     Table,
@@ -31,8 +32,12 @@ from pipeline.frames import FrameVerdict, finite
 REVISION = "0002"
 """The newest revision in `migrations`, which a database made today has."""
 KNOWN_REVISIONS = ("0001", REVISION)
-BEFORE_ALEMBIC = ("1", "2", "3")
-"""What `goldentwin_meta` says in databases from before Alembic."""
+REVISION_TABLE = "goldentwin_revision"
+"""Where Alembic keeps the revision: `alembic_version` is MLflow's or Prefect's where they share the database."""
+BEFORE_REVISIONS = ("version 1", "version 2", "version 3", "version alembic")
+"""What `goldentwin_meta` says without that table: from before Alembic, and from the days before it had this name."""
+FOR_OLDER = {"name": "schema_version", "value": REVISION_TABLE}
+"""What `goldentwin_meta` says beside that table, which no goldentwin from before it knows: it leaves all alone."""
 KEY_COLUMNS = ("product", "view", "frame", "frame_sha256", "calibration", "encoder", "reference_set", "recipe")
 _MOMENTS = ("captured_at", "judged_at")
 _KEY_LENGTH = 32
@@ -73,12 +78,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
-# Alembic's own, outside our metadata as Alembic wants it.
-alembic_version = Table(
-    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True, nullable=False)
+# Alembic's own, in the form it gives it, and outside our metadata as it wants it.
+revision_table = Table(
+    REVISION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{REVISION_TABLE}_pkc"),
 )
 
-# From before Alembic: an older goldentwin reads a version here that it does not know, and leaves the database alone.
+# From before Alembic; see FOR_OLDER.
 meta = Table(
     "goldentwin_meta",
     metadata,

@@ -44,10 +44,10 @@ class ShadowRecords:
     """
 
     def __init__(self, url: str) -> None:
-        """Open the records and create what is missing.
+        """Open the records; make or upgrade their tables where it is needed.
 
         Raises:
-            RecordsError: the address can't be understood or reached, or holds another schema version.
+            RecordsError: the address can't be understood or reached, or a newer goldentwin wrote there.
         """
         self._database = Database(url)
 
