@@ -153,12 +153,18 @@ class _PlantNight:
 
     def _summarise(self, name: str) -> None:
         product = self._out.pop(name)
-        summary = summarise_night(unvisited(product.plan), time.monotonic() - product.started)
-        publish_night(summary)
-        tell_drift(summary)
-        self._done.append(summary)
         if product.lacking:
             self._failed[name] = "; ".join(product.lacking)
+        try:
+            summary = summarise_night(unvisited(product.plan), time.monotonic() - product.started)
+        except Exception as error:  # noqa: BLE001 - its verdicts are recorded, and no other product is to wait for it
+            self._failed[name] = "; ".join([*product.lacking, f"not summarised: {error}"])
+            get_run_logger().error("%s: not summarised: %s", name, error)
+            return
+        with prefect_may_fail("a product's page or event is not in Prefect"):
+            publish_night(summary)
+        tell_drift(summary)
+        self._done.append(summary)
 
 
 def _planned(product: ProductNight, given: dict[str, Any]) -> BatchPlan:

@@ -7,8 +7,11 @@ from drawn_line import PLATES, calibrated, enrol
 from drawn_night import PRODUCT, draw_part, recorded_frames, write_frames
 from prefect_site import kill_host, prefect_site
 
-from flows.sites import Night, Product, Site, deployments
-from inspection.errors import CalibrationError
+from flows import sites
+from flows.night import Night
+from flows.run_now import run_plainly
+from flows.sites import Product, Site, deployments
+from inspection.errors import CalibrationError, RecordsError
 from pipeline.planning import plan_batch
 from pipeline.sharding import Shard, ShardError
 
@@ -41,6 +44,38 @@ def test_a_worker_with_other_goldens_judges_nothing(plates, tmp_path):
         plan_batch(workspace, PRODUCT, "default", write_frames(tmp_path / "frames", 2), shard=shard)
 
 
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_api")
+def test_a_product_that_can_not_be_judged_holds_no_other_up(plates, tmp_path, monkeypatch):
+    """The run fails and says which and why; the others are told of, also where one's summary fails."""
+    from flows import night_tasks, plant
+
+    workspace = plates.copy(tmp_path / "home")
+    monkeypatch.setattr(night_tasks.summarise_night, "retry_delay_seconds", [0, 0])
+    summarise = night_tasks.summarise_batch
+    frames = {name: write_frames(tmp_path / name, 3) for name in ("whole", "broken")}
+    for folder in frames.values():
+        run_plainly(Night(workspace=workspace, product=PRODUCT, frames=folder))
+
+    def fail(plan, seconds):
+        if "broken" in plan.source:
+            message = "the disk is full"
+            raise RecordsError(message)
+        return summarise(plan, seconds)
+
+    monkeypatch.setattr(night_tasks, "summarise_batch", fail)
+    products = [
+        plant.ProductNight(product="ghost", frames=str(tmp_path)),
+        *(plant.ProductNight(product=PRODUCT, frames=str(folder)) for folder in frames.values()),
+    ]
+    state = plant.plant_night(products, home=str(workspace.home), return_state=True)
+    assert state.is_failed()
+    assert "ghost/default: ghost/default has no reference set" in state.message
+    assert "broken: not summarised: the disk is full" in state.message
+    assert f"{PRODUCT}/default: 3 frames" in state.message
+
+
 @pytest.fixture
 def plant(plates, tmp_path):
     """A server with a plant of two products, no worker yet."""
@@ -51,7 +86,7 @@ def plant(plates, tmp_path):
         Product(product=name, frames=str(write_frames(tmp_path / f"frames of {name}", FRAMES)))
         for name in (PRODUCT, SECOND)
     ]
-    site = Site(timezone="Europe/Berlin", products=products, night=Night(frames_a_shard=30))
+    site = Site(timezone="Europe/Berlin", products=products, night=sites.Night(frames_a_shard=30))
     night, shard = (one for one in deployments(site) if one["name"] in {"plant-night", "night-shard"})
     night["parameters"]["chunk_size"] = 4
     with prefect_site(workspace.home, tmp_path, GOLDENTWIN_CORES="1") as server:
