@@ -16,7 +16,7 @@ from drawn_night import PRODUCT, draw_part
 from inspection.calibration import Policy, calibrate_scores
 from inspection.errors import CalibrationError, NotEnrolledError, RecordsError, UnreadableImageError
 from inspection.verdicts import Verdict
-from pipeline import batch
+from pipeline import batch, sharding
 from pipeline.batch import judge_chunk, summarise_batch
 from pipeline.opening import keep_calibration, open_inspector
 from pipeline.planning import plan_batch
@@ -287,12 +287,12 @@ def test_plan_refuses_what_could_not_be_judged(line, night, tmp_path):
 
 def test_file_gone_while_planning_is_no_error(line, night, monkeypatch):
     """A file that another program moves away between listing and planning stops no batch."""
-    listed = batch.list_frames
+    listed = sharding.list_frames
 
     def then_moved(sources):
         files = listed(sources)
         (night / "04.png").unlink()
         return files
 
-    monkeypatch.setattr(batch, "list_frames", then_moved)
+    monkeypatch.setattr(sharding, "list_frames", then_moved)
     assert "04.png" in planned_frames(plan(line, night))
