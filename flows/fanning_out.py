@@ -94,7 +94,7 @@ class FanOut:
         """Let no shard go on."""
         with get_client(sync_client=True) as client:
             for run in _read(client, list(self._runs)):
-                begun = run.state is not None and not run.state.is_scheduled()
+                begun = run.state is not None and run.state.is_running()  # only those have a process to be ended
                 if run.state is None or not run.state.is_final():
                     client.set_flow_run_state(run.id, (Cancelling if begun else Cancelled)(message=_ENDED))
 

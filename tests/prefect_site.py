@@ -90,11 +90,13 @@ class PrefectSite:
         """The names of the states of all runs of a flow, oldest first."""
         return [run["state_name"] for run in self.runs(flow)]
 
-    def wait_for(self, what: Callable[[], T], patience: float = PATIENCE) -> T:
-        """Wait until `what()` is true."""
+    def wait_for(
+        self, what: Callable[[], T], patience: float = PATIENCE, *, said: Callable[[], object] = lambda: ""
+    ) -> T:
+        """Wait until `what()` is true; where it is not in time, `said()` comes before the workers' words."""
         deadline = time.monotonic() + patience
         while not (found := what()):
-            assert time.monotonic() < deadline, self.last_words()
+            assert time.monotonic() < deadline, f"{said()}\n{self.last_words()}"
             time.sleep(0.2)
         return found
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from drawn_night import PRODUCT, write_frames
@@ -38,17 +39,11 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def fill(folder):
-    """Fill the file system to the last byte; gives the file to remove."""
-    path = folder / "ballast"
-    with path.open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65_536)
-                file.flush()
-        except OSError:
+def fill(path):
+    """Fill the file system to the last byte with this file, which is there already."""
+    with path.open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 65_536):
             pass
-    return path
 
 
 def run_line(workspace, frames, sinks, *, seconds, outages=(), rate=20.0, meanwhile=lambda _line: None):
@@ -115,16 +110,21 @@ def test_a_line_outlives_a_full_disk(plates, tmp_path, small_disk):
     sink = ListSink()
 
     def trouble(line):
+        ballast, second = (small_disk / name for name in ("ballast", "second ballast"))
+        second.touch()
         time.sleep(3)
-        ballast = fill(small_disk)
-        time.sleep(4)
-        second = fill(small_disk / "home")  # what the spool gave up as its reserve
-        time.sleep(3)
+        ballast.touch()
+        fill(ballast)
+        wait_for(lambda: not line._spool.roomy)  # the spool gave up its reserve
+        fill(second)
+        wait_for(lambda: not line._spool.durable)
+        time.sleep(2)
         ballast.unlink()
         second.unlink()
-        del line
+        time.sleep(4)
+        line.stop("the trouble is over")
 
-    summary, seen = run_line(workspace, frames, [sink], seconds=16, meanwhile=trouble)
+    summary, seen = run_line(workspace, frames, [sink], seconds=90, meanwhile=trouble)
     rows, events = recorded(workspace)
     captured = summary.snapshot.captured
     assert summary.complete

@@ -127,6 +127,7 @@ def test_a_cancelled_night_takes_its_shards_with_it(plant):
     plant.prefect("deployment", "run", "plant-night/plant-night")
     plant.wait_for(lambda: len(recorded_frames(plant.home)) > 4)
     plant.prefect("flow-run", "cancel", plant.runs("plant-night")[0]["id"])
-    plant.wait_for(lambda: set(plant.states("night-shard")) <= {"Cancelled", "Completed"})
+    done = {"Cancelled", "Completed"}
+    plant.wait_for(lambda: set(plant.states("night-shard")) <= done, said=lambda: plant.states("night-shard"))
     assert len(recorded_frames(plant.home)) < 2 * FRAMES
     assert ended(plant) == "Cancelled"
