@@ -8,9 +8,12 @@ import sys
 
 import pytest
 from earlier_records import all_rows, make_earlier
+from sqlalchemy import event
 
 from pipeline.records import VerdictRecords
 from pipeline.records import upgrade_records as upgrade
+from pipeline.records.database import Database
+from pipeline.records.migrating import NONE
 from pipeline.records.schema import REVISION
 
 UPGRADER = """
@@ -59,6 +62,27 @@ def test_of_many_at_once_one_upgrades(url, state, first):
     assert sorted(out.strip() for out, _ in said) == sorted([first, REVISION, REVISION]), said
     assert [opener.returncode for opener in openers] == [0] * 3, said
     assert all_rows(url).get("verdicts") == before.get("verdicts", set())
+
+
+@pytest.mark.parametrize("statements", range(1, 6))
+@pytest.mark.parametrize("state", [None, "1 of the first days"])
+def test_looking_while_another_upgrades(url, state, statements):
+    """An upgrade that ends between any two questions about the tables is not taken for a newer goldentwin's."""
+    if state is not None:
+        make_earlier(url, state)
+    seen = 0
+
+    def upgrade_between(*_):
+        nonlocal seen
+        seen += 1
+        if seen == statements:
+            upgrade(url)
+
+    database = Database(url, upgrade=False)
+    event.listen(database.engine, "after_cursor_execute", upgrade_between)
+    found = database.revision()
+    database.engine.dispose()
+    assert found in {NONE, REVISION, "version 1"}
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,13 @@ NONE = "none"
 def found_revision(connection: Connection) -> str:
     """The revision that the tables have: NONE, `0001`, or `version 2` from before Alembic."""
     look = inspect(connection)
-    if look.has_table(revision_table.name):
-        return str(connection.execute(select(revision_table.c.version_num)).scalar_one_or_none())
+    before = None
     if look.has_table(meta.name):
         version = select(meta.c.value).where(meta.c.name == FOR_OLDER["name"])
-        return f"version {connection.execute(version).scalar()}"
-    return NONE
+        before = f"version {connection.execute(version).scalar()}"
+    if look.has_table(revision_table.name):  # asked last: of an upgrade that ends between two questions, this is true
+        return str(connection.execute(select(revision_table.c.version_num)).scalar_one_or_none())
+    return before or NONE
 
 
 def require_known(revision: str, name: str) -> None:
