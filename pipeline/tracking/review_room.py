@@ -98,7 +98,7 @@ class ReviewRoom:
         traces = [
             build_trace(
                 item,
-                self._workspace.home,
+                self._workspace,
                 Destination(experiment=self._experiment, run=runs[item.batch], address=address, time=time),
                 place=place,
                 tells=tells,
@@ -149,8 +149,8 @@ class ReviewRoom:
         client.log_spans(self._experiment, [trace.span])
         stored = client.start_trace(trace.info)
         artifacts = client._get_artifact_repo_for_trace(stored)  # noqa: SLF001 - MLflow's public way loses failures
-        for attachment, path in trace.pictures.items():
-            artifacts.upload_attachment(attachment, path.read_bytes())
+        for attachment, data in trace.pictures.items():
+            artifacts.upload_attachment(attachment, data)
 
     def _questions(self, defect_types: Sequence[str]) -> list[str]:
         from mlflow.genai.label_schemas import InputCategorical, InputPassFail  # noqa: PLC0415 - only once needed
