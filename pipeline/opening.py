@@ -93,7 +93,7 @@ def bound_calibration(workspace: Workspace, product: str, view: str, binding: Bi
     Raises:
         CalibrationError: it can't be read.
     """
-    folder = workspace.calibrations / product / view
+    folder = view_folder(workspace.calibrations, product, view)
     last = _pointed_to(folder / CURRENT)
     if last is not None and last.binding == binding:
         return last
@@ -102,7 +102,7 @@ def bound_calibration(workspace: Workspace, product: str, view: str, binding: Bi
 
 def keep_calibration(workspace: Workspace, product: str, view: str, calibration: Calibration) -> Path:
     """Write a calibration and make it the current one of what it is bound to; older ones stay beside it."""
-    folder = workspace.calibrations / product / view
+    folder = view_folder(workspace.calibrations, product, view)
     path = folder / f"{calibration.digest}.json"
     pointer = json.dumps({"calibration": calibration.digest}) + "\n"
     write_text(path, calibration.to_json())
@@ -118,7 +118,7 @@ def _pointer_of(folder: Path, binding: Binding) -> Path:
 def _pointed_to(pointer: Path) -> Calibration | None:
     folder = pointer.parent if pointer.name == CURRENT else pointer.parent.parent
     try:
-        digest = str(json.loads(pointer.read_text(encoding="utf-8"))["calibration"])
+        digest = os.path.basename(str(json.loads(pointer.read_text(encoding="utf-8"))["calibration"]))  # noqa: PTH119 - a name, never a way out
         return Calibration.from_json((folder / f"{digest}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None

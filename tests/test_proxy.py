@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,42 +16,18 @@ from line_page_samples import MovingLine
 from mlflow_server import ADMIN, ADMIN_PASSWORD, asked, running_mlflow
 from nginx_proxy import NAME, nginx_program, running_proxy
 from plate_page import plate_snapshot
-from signal_receivers import free_port
+from prefect_server import AUTH, running_prefect
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from pipeline.line_page.reading import ShownLine
 from pipeline.line_page.server import PageServer
-from pipeline.servers import Server, wait_until_healthy
 from pipeline.tracking.connection import connected
 
-AUTH = "plant:prefect-password-of-the-test"
 TOKEN = "a-token-of-the-test-0123"  # noqa: S105 - the test's own
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
-
-
-@contextmanager
-def running_prefect(folder: Path, **variables: str) -> Iterator[str]:
-    """Prefect's server with a password, as docs/operations.md says; its host and port."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    given = environment(folder) | {
-        "PREFECT_HOME": str(folder),
-        "PREFECT_SERVER_API_AUTH_STRING": AUTH,
-        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(folder / "ui"),
-    }
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=given | variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    server = Server(name="Prefect", address=f"http://127.0.0.1:{port}", process=process, log=folder / "server.log")
-    try:
-        wait_until_healthy(server)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +113,9 @@ def test_prefect_is_served_beside_it(proxy):
     assert ask(proxy, "/prefect/ui-settings")[1]["api_url"] == f"https://{NAME}/api"
 
 
-@pytest.mark.parametrize(("token", "said"), [(AUTH, "auth_success"), ("plant:wrong", "auth_failure")])
-def test_prefects_sockets_pass(proxy, token, said):
-    """Events reach the browser as they happen: its socket is let through, and asks for the password as well."""
+@contextmanager
+def socket_of(proxy, token):
+    """Where Prefect's events come, as its pages open it, after the password was sent."""
     with connect(
         f"wss://{NAME}:{proxy.port}/api/events/out",
         ssl=proxy.context(),
@@ -148,14 +123,27 @@ def test_prefects_sockets_pass(proxy, token, said):
         additional_headers={"Origin": f"https://{NAME}"},
     ) as opened:
         opened.send(json.dumps({"type": "auth", "token": token}))
-        assert json.loads(opened.recv(30))["type"] == said
+        yield opened
+
+
+def test_prefects_sockets_pass(proxy):
+    """Events reach the browser as they happen: its socket is let through."""
+    with socket_of(proxy, AUTH) as opened:
+        assert json.loads(opened.recv(30))["type"] == "auth_success"
+
+
+def test_prefects_sockets_want_the_password(proxy):
+    """Without it the server closes the socket before it says anything."""
+    with socket_of(proxy, "plant:wrong") as opened, pytest.raises(ConnectionClosed) as closed:
+        opened.recv(30)
+    assert closed.value.rcvd.code == 1008
 
 
 def test_prefects_client_passes(proxy):
     """Ours and the workers' speaks TLS with the certificate it was given."""
     code = (
-        "import socket; found = socket.getaddrinfo\n"
-        f"socket.getaddrinfo = lambda h, *r, **m: found('127.0.0.1' if h in ({NAME!r}, {NAME.encode()!r}) else h, *r, **m)\n"
+        f"import socket; found, names = socket.getaddrinfo, {(NAME, NAME.encode())}\n"
+        "socket.getaddrinfo = lambda h, *r, **m: found('127.0.0.1' if h in names else h, *r, **m)\n"
         "from prefect.client.orchestration import get_client\n"
         "with get_client(sync_client=True) as client: print(len(client.read_work_queues()))\n"
     )
@@ -183,7 +171,7 @@ def test_a_lines_page_is_served_below(proxy):
     for origin in ("https://evil.example", "null"):
         assert ask(proxy, "/line/api/line", Authorization=f"Bearer {TOKEN}", Origin=origin)[0] == 403
     for path in ("/line/../api/health/../../etc/passwd", "/line/%2e%2e/%2e%2e/etc/passwd", "/line/..%2fserver.py"):
-        status, said = ask(proxy, path, Authorization=f"Bearer {TOKEN}")
+        status, said = ask(proxy, path)
         assert status in {400, 401, 404}
         assert "root:" not in str(said)
 
@@ -196,7 +184,7 @@ def test_the_token_leaves_a_cookie_for_its_path(proxy):
     connection.request("GET", f"/line/?token={TOKEN}", headers={"Host": NAME})
     answer = connection.getresponse()
     cookie = answer.getheader("Set-Cookie", "")
-    assert (answer.status, answer.getheader("Location")) == (303, f"https://{NAME}/line/")
+    assert (answer.status, answer.getheader("Location")) == (303, f"{proxy.address}/line/")
     assert {"Path=/line/", "HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
     assert "secure" in cookie.lower()
     assert answer.getheader("Strict-Transport-Security")
