@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inspection.errors import CalibrationError, ReferenceSetError
+from inspection.reference_set import view_folder
 from pipeline.bundle import Bundle, read_bundle
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from inspection.durable import write_text
 from inspection.errors import CalibrationError, NotCalibratedError, NotEnrolledError
 from inspection.inspector import Inspector
 from inspection.recipe import digest_of
-from inspection.reference_set import load_reference_set
+from inspection.reference_set import load_reference_set, view_folder
 from pipeline.champions import read_champion
 from pipeline.interrupted import interrupted_change
 from pipeline.watch.hold import read_hold
@@ -82,7 +83,7 @@ def read_calibration(workspace: Workspace, product: str, view: str) -> Calibrati
     Raises:
         CalibrationError: it can't be read.
     """
-    return _pointed_to(workspace.calibrations / product / view / CURRENT)
+    return _pointed_to(view_folder(workspace.calibrations, product, view) / CURRENT)
 
 
 def bound_calibration(workspace: Workspace, product: str, view: str, binding: Binding) -> Calibration | None:

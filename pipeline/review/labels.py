@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inspection.recipe import is_type_name
 from pipeline.review.items import DEFECT, DEFECT_TYPE, VERDICT
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _RATERS_OF_COHEN = 2
 class Label:
     """What the reviewers make of one part: `defect`, `good`, or `disputed` where as many say one as the other.
 
-    `defect_type` is the one named most, "" where none is that a type may be called. `votes` are each reviewer's latest answers.
+    `defect_type` is the one named most, "" where none is that a type may be called. `votes` are each reviewer's latest
+    answers.
     """
 
     key: str

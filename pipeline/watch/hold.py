@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from inspection.durable import write_text
+from inspection.reference_set import view_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
