@@ -155,6 +155,29 @@ def test_a_reviewer_changes_nothing_else(mlflow, night):
     assert mlflow.ask("GET", f"{API}/registered-models/search", user=ADMIN)[1].get("registered_models", []) == []
 
 
+def test_a_reviewer_moves_no_answer_to_another_part(mlflow, night, monkeypatch):
+    """MLflow lets her change a trace's tags: an answer to a part that says it is another one counts for neither."""
+    line, first, _ = night
+    with ReviewRecords(line.records_url) as records:
+        other = next(one for one in records.items() if one.kind == "flagged" and one.key != first.key)
+    tags = f"{API3}/traces/{trace_of(other.key)}/tags"
+    assert mlflow.ask("PATCH", tags, {"key": "goldentwin.key", "value": first.key}, user=ANNA)[0] == 200
+    answered = {
+        "assessment_name": "verdict",
+        "trace_id": trace_of(other.key),
+        "source": {"source_type": "HUMAN", "source_id": "mallory"},
+        "feedback": {"value": False},
+    }
+    path = f"{API3}/traces/{trace_of(other.key)}/assessments"
+    assert mlflow.ask("POST", path, {"assessment": answered}, user=ANNA)[0] == 200
+    log_in(monkeypatch, mlflow, WORKER)
+    pull_reviews(line)
+    with ReviewRecords(line.records_url) as records:
+        assert "mallory" not in {one.reviewer for one in records.answers(product=PRODUCT, view="default")}
+    assert mlflow.ask("PATCH", tags, {"key": "goldentwin.key", "value": other.key}, user=ADMIN)[0] == 200
+    assert pull_reviews(line).new == 1
+
+
 def test_a_worker_owns_only_what_it_made(mlflow):
     """It manages no users, and deletes nothing of another's."""
     made = mlflow.ask("POST", f"{API}/experiments/create", {"name": "the administrator's"}, user=ADMIN)[1]

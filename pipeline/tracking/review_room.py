@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from inspection.errors import TrackingError
+from pipeline.records.reviews import trace_of
 from pipeline.review.items import DEFECT, DEFECT_TYPE, GOOD, VERDICT, Answer
 from pipeline.secret_files import without_user
 from pipeline.servers import MLFLOW_PORT
@@ -201,7 +202,9 @@ class ReviewRoom:
 
 def _answers_of(trace: Trace) -> list[Answer]:
     key = trace.info.tags.get(_KEY_TAG)
-    return [_answer(key, one) for one in trace.info.assessments if _counts(one)] if key else []
+    if not key or trace_of(key) != trace.info.trace_id:  # reviewers may change tags, but no trace's id
+        return []
+    return [_answer(key, one) for one in trace.info.assessments if _counts(one)]
 
 
 def _counts(assessment: Assessment) -> bool:
