@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from inspection.durable import write_text
-from inspection.reference_set import view_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +79,8 @@ def read_hold(workspace: Workspace, product: str, view: str, calibration: str | 
 
 
 def _file(workspace: Workspace, product: str, view: str) -> Path:
+    from inspection.reference_set import view_folder  # noqa: PLC0415 - OpenCV takes long to import
+
     folder = view_folder(workspace.home / "holds", product, view)
     return folder.with_name(f"{view}.json")
 
