@@ -12,10 +12,13 @@ from typing import cast
 
 DELIVERY_SECONDS = 10
 LONGEST_MESSAGE = 200
+UNAUTHORISED = 401
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """What an error says, in one line; of a password that is missing or wrong, what mends it."""
+    if getattr(getattr(error, "response", None), "status_code", None) == UNAUTHORISED:
+        return "its server does not know this password (401); set PREFECT_API_AUTH_STRING, as user:password"
     return (str(error).splitlines() or [type(error).__name__])[0][:LONGEST_MESSAGE]
 
 

@@ -57,6 +57,10 @@ class RecordsError(GoldentwinError):
     """The verdict database can't be reached, or holds another schema."""
 
 
+class EvidenceError(RecordsError):
+    """Pictures of flagged frames can't be kept or read: the disk is full, S3 is away, or a name leads elsewhere."""
+
+
 class TrackingError(GoldentwinError):
     """MLflow can't be reached or refuses what is asked of it."""
 

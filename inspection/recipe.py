@@ -89,6 +89,11 @@ class InspectionRegion:
             raise RecipeError(message)
 
 
+def is_type_name(name: str) -> bool:
+    """Whether a type of defect may be called so: it names a folder of labelled parts, and is none of its other ones."""
+    return bool(_TYPE_NAME.fullmatch(name)) and name not in _NO_TYPES
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReviewSettings:
     """Which parts people see, and what they see of them; decides no verdict, and so is not part of the recipe's digest.
@@ -108,7 +113,7 @@ class ReviewSettings:
         if not 0.0 <= self.share <= 1.0:
             message = f"review: share must lie in 0 to 1, not {self.share}"
             raise RecipeError(message)
-        bad = [name for name in self.defect_types if not _TYPE_NAME.fullmatch(name) or name in _NO_TYPES]
+        bad = [name for name in self.defect_types if not is_type_name(name)]
         if bad or len(set(self.defect_types)) != len(self.defect_types):
             message = "review: defect_types must be different names of letters, digits, dots, dashes, underscores and "
             message += f"spaces, other than good and ground_truth, not {', '.join(map(repr, bad or self.defect_types))}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHITE = 128
+GOLDENS = "goldens"
 MASK_ASPECT_LIMIT = 0.02
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -250,7 +251,17 @@ def _goldens(manifest: Path) -> tuple[Golden, ...]:
     if not goldens:
         message = f"{manifest} names no golden; restore the folder from a backup or enrol again"
         raise ReferenceSetError(message)
+    for golden in goldens:
+        _require_inside(golden.file, manifest)
     return goldens
+
+
+def _require_inside(file: object, manifest: Path) -> None:
+    """A golden's file lies in `goldens/`: a manifest from elsewhere neither reads nor writes anything beside it."""
+    folder, _, name = str(file).partition("/")
+    if folder != GOLDENS or not is_plain_name(name):
+        message = f"{manifest} names the golden {file!r}, outside of {GOLDENS}/; restore the folder or enrol again"
+        raise ReferenceSetError(message)
 
 
 def _recipe(folder: Path) -> Recipe:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inspection.errors import CalibrationError, GoldentwinError
 from inspection.verdicts import Provenance, Verdict
+from pipeline.evidence import read_evidence
 from pipeline.flagged_sheet import draw_contact_sheet
 from pipeline.goldens_of_the_night import goldens_of_the_night
 from pipeline.inspecting import inspect_frames
@@ -127,10 +129,10 @@ def report_batch(plan: BatchPlan, seconds: float) -> BatchSummary:
         provenance=plan.provenance,
         provisional=plan.provisional,
         rows=rows,
-        evidence_folder=plan.workspace.home,
+        picture_of=partial(read_evidence, plan.workspace),
         contact_sheet=sheet,
         pictures=[path for path in (watched and watched.picture, watched and watched.page) if path],
-        extra_files=shadow.files if shadow else {},
+        extra_evidence=shadow.evidence if shadow else {},
         extra_texts={**(shadow.texts if shadow else {}), **(goldens.texts if goldens else {})},
         extra_metrics=shadow.metrics if shadow else {},
         notes=[

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inspection.errors import CalibrationError, ReferenceSetError
+from inspection.reference_set import view_folder
 from pipeline.bundle import Bundle, read_bundle
 
 if TYPE_CHECKING:
@@ -91,12 +92,12 @@ class Shelf:
 
 def champion_shelf(workspace: Workspace, product: str, view: str) -> Shelf:
     """Where the champions of a product and view lie."""
-    return Shelf(folder=workspace.champions / product / view, role="champion")
+    return Shelf(folder=view_folder(workspace.champions, product, view), role="champion")
 
 
 def challenger_shelf(workspace: Workspace, product: str, view: str) -> Shelf:
     """Where its challengers lie."""
-    return Shelf(folder=workspace.challengers / product / view, role="challenger")
+    return Shelf(folder=view_folder(workspace.challengers, product, view), role="challenger")
 
 
 def keep_champion(workspace: Workspace, bundle: Path) -> Bundle:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection.errors import RecordsError
+from inspection.errors import EvidenceError
+from pipeline.evidence_store import FOLDER, EvidenceAge, checked, evidence_store, write_whole
 
 if TYPE_CHECKING:
     from pipeline.workspace import Workspace
@@ -25,47 +21,62 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 90
 _LONGEST_NAME = 80
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_BATCH_LEVEL = 3  # evidence/<product>/<view>/<batch>/...
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvidenceAge:
-    """A picture that is there: `evidence` is its path relative to the home, as rows have it; `batch` drew it."""
+def keep_evidence(workspace: Workspace, place: Sequence[str], frame_name: str, strip: NDArray[np.uint8]) -> Path:
+    """Keep `strip` (H, W, 3, RGB uint8) as a JPEG among the evidence and give its path relative to the home.
 
-    evidence: str
-    batch: str
-    modified: datetime
-    size: int
+    The picture is named after the frame (see `evidence_name`), so keeping it again replaces it; it appears whole or not
+    at all, whatever happens meanwhile.
+
+    Args:
+        workspace: whose evidence.
+        place: product, view, batch, and what else tells pictures of a frame apart.
+        frame_name: the frame's id.
+        strip: the picture.
+
+    Raises:
+        EvidenceError: it can't be written (full disk, S3 away), or the place is none.
+    """
+    evidence = checked("/".join([FOLDER, *place, evidence_name(frame_name)]))
+    evidence_store(workspace).write(evidence, _jpeg(frame_name, strip))
+    return Path(evidence)
+
+
+def read_evidence(workspace: Workspace, evidence: str) -> bytes | None:
+    """The JPEG that a row names; None where it is gone, and where the row names no evidence.
+
+    Raises:
+        EvidenceError: it can't be read now (no permission, S3 away).
+    """
+    return evidence_store(workspace).read(evidence) if is_evidence(evidence) else None
+
+
+def has_evidence(workspace: Workspace, evidence: str) -> bool:
+    """Whether the picture that a row names is there.
+
+    Raises:
+        EvidenceError: that can't be said now (S3 away).
+    """
+    return is_evidence(evidence) and evidence_store(workspace).has(evidence)
+
+
+def is_evidence(evidence: str) -> bool:
+    """Whether this is a name that evidence may have; a row that names anything else has no picture."""
+    try:
+        return bool(checked(evidence))
+    except EvidenceError:
+        return False
 
 
 def write_evidence(folder: Path, frame_name: str, strip: NDArray[np.uint8]) -> Path:
-    """Write `strip` (H, W, 3, RGB uint8) as a JPEG into `folder` and return its path.
-
-    The file is named after the frame (see `evidence_name`), so writing again replaces it; it appears whole or not
-    at all, whatever happens meanwhile.
+    """Write `strip` (H, W, 3, RGB uint8) as a JPEG into any `folder`, named as in the evidence, and return its path.
 
     Raises:
-        RecordsError: the picture can't be written (no permission, full disk); the message names the folder.
+        EvidenceError: the picture can't be written (no permission, full disk); the message names the folder.
     """
-    encoded, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    if not encoded:
-        message = f"the evidence picture of {frame_name!r} can't be encoded as JPEG ({strip.shape[1]}x{strip.shape[0]})"
-        raise RecordsError(message)
     path = folder / evidence_name(frame_name)
-    unfinished = folder / f".{secrets.token_hex(8)}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(data.tobytes())
-            os.replace(unfinished, path)  # noqa: PTH105 - the same call, and it says what it does
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
-    except OSError as error:
-        message = f"evidence can't be written to {folder}: {error}; free space or name another home with --home"
-        raise RecordsError(message) from error
+    write_whole(path, _jpeg(frame_name, strip))
     return path
 
 
@@ -81,21 +92,12 @@ def evidence_name(frame_name: str) -> str:
 
 
 def evidence_ages(workspace: Workspace) -> Iterator[EvidenceAge]:
-    """Every evidence picture there is, those of a batch one after the other. The one place that lists evidence."""
-    head = len(str(workspace.home)) + 1
-    for entry in _files_below(str(workspace.evidence)):
-        evidence = entry.path[head:].replace(os.sep, "/")
-        levels = evidence.split("/")
-        try:
-            found = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue  # gone meanwhile
-        yield EvidenceAge(
-            evidence=evidence,
-            batch=levels[_BATCH_LEVEL] if len(levels) > _BATCH_LEVEL + 1 else "",
-            modified=datetime.fromtimestamp(found.st_mtime, UTC),
-            size=found.st_size,
-        )
+    """Every evidence picture there is, those of a batch one after the other. The one place that lists evidence.
+
+    Raises:
+        EvidenceError: S3 is away.
+    """
+    return evidence_store(workspace).ages()
 
 
 def remove_evidence(workspace: Workspace, evidence: str) -> None:
@@ -108,33 +110,16 @@ def remove_evidence(workspace: Workspace, evidence: str) -> None:
         evidence: its path relative to the home, as rows have it.
 
     Raises:
-        RecordsError: it can't be removed, or is no evidence.
+        EvidenceError: it can't be removed, or is no evidence.
     """
-    path = workspace.home / evidence
-    if ".." in path.parts or not path.is_relative_to(workspace.evidence):
-        message = f"{evidence!r} is no evidence picture of {workspace.home}"
-        raise RecordsError(message)
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        message = f"the evidence {path} can't be removed: {error}; make its folder writable for this user"
-        raise RecordsError(message) from error
-    with contextlib.suppress(OSError):  # not empty yet, or another is at it
-        for folder in path.parents:
-            if len(folder.relative_to(workspace.home).parts) <= _BATCH_LEVEL:
-                break
-            folder.rmdir()
+    evidence_store(workspace).remove(evidence)
 
 
-def _files_below(folder: str) -> Iterator[os.DirEntry[str]]:
-    """All files in a folder and those below it, sorted; a folder that is gone by now has none."""
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(entry.path)
-        else:
-            yield entry
+def _jpeg(frame_name: str, strip: NDArray[np.uint8]) -> bytes:
+    encoded, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    if not encoded:
+        message = f"the evidence picture of {frame_name!r} can't be encoded as JPEG ({strip.shape[1]}x{strip.shape[0]})"
+        raise EvidenceError(message)
+    return bytes(data.tobytes())

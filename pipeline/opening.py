@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from inspection.durable import write_text
 from inspection.errors import CalibrationError, NotCalibratedError, NotEnrolledError
 from inspection.inspector import Inspector
 from inspection.recipe import digest_of
-from inspection.reference_set import load_reference_set
+from inspection.reference_set import load_reference_set, view_folder
 from pipeline.champions import read_champion
 from pipeline.interrupted import interrupted_change
 from pipeline.watch.hold import read_hold
@@ -82,7 +83,7 @@ def read_calibration(workspace: Workspace, product: str, view: str) -> Calibrati
     Raises:
         CalibrationError: it can't be read.
     """
-    return _pointed_to(workspace.calibrations / product / view / CURRENT)
+    return _pointed_to(view_folder(workspace.calibrations, product, view) / CURRENT)
 
 
 def bound_calibration(workspace: Workspace, product: str, view: str, binding: Binding) -> Calibration | None:
@@ -93,7 +94,7 @@ def bound_calibration(workspace: Workspace, product: str, view: str, binding: Bi
     Raises:
         CalibrationError: it can't be read.
     """
-    folder = workspace.calibrations / product / view
+    folder = view_folder(workspace.calibrations, product, view)
     last = _pointed_to(folder / CURRENT)
     if last is not None and last.binding == binding:
         return last
@@ -102,7 +103,7 @@ def bound_calibration(workspace: Workspace, product: str, view: str, binding: Bi
 
 def keep_calibration(workspace: Workspace, product: str, view: str, calibration: Calibration) -> Path:
     """Write a calibration and make it the current one of what it is bound to; older ones stay beside it."""
-    folder = workspace.calibrations / product / view
+    folder = view_folder(workspace.calibrations, product, view)
     path = folder / f"{calibration.digest}.json"
     pointer = json.dumps({"calibration": calibration.digest}) + "\n"
     write_text(path, calibration.to_json())
@@ -118,7 +119,7 @@ def _pointer_of(folder: Path, binding: Binding) -> Path:
 def _pointed_to(pointer: Path) -> Calibration | None:
     folder = pointer.parent if pointer.name == CURRENT else pointer.parent.parent
     try:
-        digest = str(json.loads(pointer.read_text(encoding="utf-8"))["calibration"])
+        digest = os.path.basename(str(json.loads(pointer.read_text(encoding="utf-8"))["calibration"]))  # noqa: PTH119 - a name, never a way out
         return Calibration.from_json((folder / f"{digest}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None

@@ -6,13 +6,14 @@ import hashlib
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inspection.overlay import draw_strip
 from inspection.recipe import digest_of
 from inspection.verdicts import Verdict
 from pipeline.batch import BatchSummary
-from pipeline.evidence import write_evidence
+from pipeline.evidence import keep_evidence, read_evidence
 from pipeline.flagged_sheet import draw_contact_sheet
 from pipeline.open_batches import close_batch, open_batch
 from pipeline.outbox import post
@@ -75,7 +76,7 @@ def judge_pair_batch(  # noqa: PLR0913 - what a batch consists of, by name
         provenance=replace(judge.provenance(""), reference_set=digest_of(sorted(goldens.values()))),
         provisional=judge.provisional,
         rows=rows,
-        evidence_folder=workspace.home,
+        picture_of=partial(read_evidence, workspace),
         contact_sheet=draw_contact_sheet(workspace, product, view, batch, _flagged(rows)),
         settings={"pairs": str(manifest), "engine": judge.engine},
     )
@@ -126,6 +127,6 @@ def _evidence(workspace: Workspace, one: JudgedPair, batch: str) -> dict[str, Pa
     if frame.image is None or golden is None:
         return {}
     strip = draw_strip(golden, frame.image, judgement, part_id=frame.part_id)
-    folder = workspace.evidence.joinpath(verdict.product, verdict.view, batch)
+    place = (verdict.product, verdict.view, batch)
     name = f"{frame.frame} against {judgement.provenance.reference_set}"  # a frame may be held against two goldens
-    return {frame.frame: write_evidence(folder, name, strip).relative_to(workspace.home)}
+    return {frame.frame: keep_evidence(workspace, place, name, strip)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from inspection.decision import judge_similarity
 from inspection.overlay import draw_strip
 from pipeline.champions import challenger_shelf
-from pipeline.evidence import write_evidence
+from pipeline.evidence import keep_evidence
 from pipeline.inspecting import inspect_frames
 from pipeline.records import ShadowRecords, ShadowVerdict
 from pipeline.records.schema import key_of
@@ -168,5 +168,5 @@ def _picture(
     caption = f"challenger (champion: {said.verdict.value}{similarity}) {frame.part_id}"
     golden = challenger.inspector.gallery.nearest(frame.image, judgement.matrix)
     strip = draw_strip(golden.picture, frame.image, judgement, part_id=caption, golden_name=golden.name)
-    folder = workspace.evidence / verdict.product / verdict.view / batch / f"shadow-{challenger.digest}"
-    return write_evidence(folder, frame.frame, strip).relative_to(workspace.home).as_posix()
+    place = (verdict.product, verdict.view, batch, f"shadow-{challenger.digest}")
+    return keep_evidence(workspace, place, frame.frame, strip).as_posix()

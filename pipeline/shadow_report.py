@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from inspection.verdicts import Verdict
 from pipeline.champions import challenger_shelf
+from pipeline.evidence import read_evidence
 from pipeline.records import ShadowRecords
 from pipeline.tracking.values import encodable, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pipeline.workspace import Workspace
 
@@ -40,7 +40,7 @@ class ShadowReport:
     frames: int
     counts: Mapping[tuple[str, str], int]
     differences: Sequence[Mapping[str, Any]]
-    home: Path
+    workspace: Workspace
 
     @property
     def texts(self) -> dict[str, str]:
@@ -52,12 +52,17 @@ class ShadowReport:
         return {"shadow/differences.csv": encodable(buffer.getvalue())}
 
     @property
-    def files(self) -> dict[str, Path]:
-        """Pictures of the first differences, by artifact path."""
+    def evidence(self) -> dict[str, bytes | None]:
+        """Pictures of the first differences, by artifact path; None for one that is gone.
+
+        Raises:
+            EvidenceError: the evidence can't be read now.
+        """
         shown = [row for row in self.differences if row["evidence"]][:MAX_PICTURES]
         return {
-            f"shadow/{number:02}_{row['champion']}_{row['challenger']}_{safe_name(row['frame'])}.jpg": self.home
-            / row["evidence"]
+            f"shadow/{number:02}_{row['champion']}_{row['challenger']}_{safe_name(row['frame'])}.jpg": read_evidence(
+                self.workspace, row["evidence"]
+            )
             for number, row in enumerate(shown, start=1)
         }
 
@@ -111,7 +116,7 @@ def shadow_report(workspace: Workspace, product: str, view: str, batch: str) -> 
         frames=len(mine),
         counts=Counter((row["verdict"], row["shadow_verdict"]) for row in mine),
         differences=[_difference(row) for row in differing],
-        home=workspace.home,
+        workspace=workspace,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from inspection.errors import CalibrationError, GoldentwinError
+from inspection.reference_set import is_plain_name
 from pipeline.reading import list_frames
 
 if TYPE_CHECKING:
@@ -36,10 +37,13 @@ class Shard:
         """Refuse what can't be.
 
         Raises:
-            ShardError: there is no shard of that number.
+            ShardError: there is no shard of that number, or no batch may be called so.
         """
         if not 1 <= self.number <= self.of:
             message = f"there is no shard {self.number} of {self.of}"
+            raise ShardError(message)
+        if self.batch and not is_plain_name(self.batch):
+            message = f"no batch is called {self.batch!r}; leave it to plant-night, which names them"
             raise ShardError(message)
 
     def frames(self, sources: Sequence[Path]) -> list[FrameFile]:

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.secret_files import read_secret_files
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
@@ -22,10 +24,16 @@ class Workspace:
     def locate(cls, home: Path | None = None, references: Path | None = None) -> Workspace:
         """Resolve the two folders: arguments first, then `GOLDENTWIN_HOME` / `GOLDENTWIN_REFERENCES`.
 
+        Every command and flow begins with it, so secrets that files hold are read here (see `read_secret_files`).
+
         With no home named at all, state lies in `.goldentwin/` and goldens in `reference_images/` of the current
         folder. With a home named, goldens lie inside it (`<home>/reference_images`) unless told otherwise, so that
         nothing is written elsewhere.
+
+        Raises:
+            SecretFileError: a file that should hold a secret can't be read.
         """
+        read_secret_files()
         named_home = home or _from_environment("GOLDENTWIN_HOME")
         root = (named_home or Path(".goldentwin")).expanduser().absolute()
         named_references = references or _from_environment("GOLDENTWIN_REFERENCES")

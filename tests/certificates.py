@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 
-def self_signed(folder: Path, name: str, *, uri: str = "urn:test") -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that is its own authority, and its key: `NAME.pem` and `NAME-key.pem`."""
+def self_signed(folder: Path, name: str, *, uri: str = "urn:test", host: str = "localhost") -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and `host` that is its own authority, and its key: `NAME.pem` and `NAME-key.pem`."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -26,7 +26,7 @@ def self_signed(folder: Path, name: str, *, uri: str = "urn:test") -> tuple[Path
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([address, x509.UniformResourceIdentifier(uri)]),
+            x509.SubjectAlternativeName([address, x509.DNSName(host), x509.UniformResourceIdentifier(uri)]),
             critical=False,
         )
         .sign(key, hashes.SHA256())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -87,3 +90,12 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(RecordsError, match="taken"):
         write_evidence(tmp_path / "taken" / "evidence", "a.png", STRIP)
+
+
+def test_boto3_is_imported_only_where_it_is_used():
+    """Who keeps evidence at home pays nothing for S3."""
+    program = "import sys, pipeline.batch, pipeline.line.recording; print('boto3' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

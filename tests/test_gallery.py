@@ -113,7 +113,7 @@ def test_records_and_traces_name_the_golden_beside_which_a_part_was_shown(line, 
     assert {part: told[part] for part in flagged} == flagged
     assert all(told[part] is None for part in told if part not in items)
     where = Destination(experiment="1", time=0, run="", address="http://here")
-    trace = build_trace(items["bad2"], line.home, where, place=0, tells=False)
+    trace = build_trace(items["bad2"], line, where, place=0, tells=False)
     assert trace.info.tags["goldentwin.nearest_golden"] == names[2]
     assert trace.span.outputs["nearest_golden"] == names[2]
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -18,6 +19,7 @@ from verdict_samples import GROUNDS
 
 from inspection.recipe import ReviewSettings
 from pipeline.batch import summarise_batch
+from pipeline.evidence import read_evidence
 from pipeline.outbox import enqueue
 from pipeline.records import ReviewRecords
 from pipeline.records.later_tables import AGED_OUT
@@ -163,7 +165,7 @@ def test_a_batch_in_the_outbox_keeps_everything(line):
         provenance=GROUNDS,
         provisional=False,
         rows=[],
-        evidence_folder=line.home,
+        picture_of=partial(read_evidence, line),
     )
     enqueue(line, log)
     assert by_kind(retain(line, now=later(5000))) == {}

@@ -148,9 +148,9 @@ def test_report_shows_where_they_differ(line, files):
     assert (row["frame"], row["champion"], row["challenger"]) == ("06.png", "FLAG", "PASS")
     assert float(row["champion_similarity"]) == float(row["challenger_similarity"]) == pytest.approx(0.785, abs=0.002)
     assert (row["champion_threshold"], row["challenger_threshold"]) == ("0.86", "0.78")
-    ((name, picture),) = report.files.items()
+    ((name, picture),) = report.evidence.items()
     assert name == "shadow/01_FLAG_PASS_06.png.jpg"
-    assert picture.is_file()
+    assert picture.startswith(b"\xff\xd8")
     assert "differs on 1 of 11 frames" in report.description
     assert "| FLAG | PASS | 1 |" in report.description
 
@@ -161,7 +161,7 @@ def test_report_without_differences_says_so(line, files):
     judged_night(line, files)
     report = shadow_report(line, PRODUCT, "default", NIGHT)
     assert "differs on 0 of 11 frames" in report.description
-    assert report.files == {}
+    assert report.evidence == {}
     assert len(report.texts["shadow/differences.csv"].splitlines()) == 1
 
 

@@ -82,7 +82,7 @@ def batch_log(folder: Path, *, batch="night-1", frames=12, settings=None):
         provenance=Provenance(encoder=ENCODER, reference_set="r" * 12, recipe="c" * 12, calibration="d" * 12),
         provisional=False,
         rows=[_row(n) for n in range(frames)],
-        evidence_folder=folder,
+        picture_of=lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None,
         contact_sheet=picture(folder / "sheet.jpg"),
         settings=settings or {},
     )

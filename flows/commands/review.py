@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,6 +91,39 @@ def status(
         terminal.print_json(status_json(found))
     else:
         print_status(found)
+
+
+@app.command()
+def user(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As the person logs in.")],
+    *,
+    worker: Annotated[bool, typer.Option("--worker", help="One that logs runs, instead of a reviewer.")] = False,
+    as_json: options.Json = False,
+    home: options.Home = None,
+    references: options.References = None,
+) -> None:
+    """Make a user of an MLflow server with passwords, or give one the role and a new password; as an administrator.
+
+    The password is asked for, or read from standard input: `goldentwin review user anna < anna.password`.
+    """
+    from pipeline.tracking.users import UserKind, add_user  # noqa: PLC0415 - only this command needs it
+
+    workspace = options.workspace_of(context, home, references)
+    kind = UserKind.WORKER if worker else UserKind.REVIEWER
+    made = add_user(workspace, name, _password(name), kind)
+    if as_json:
+        terminal.print_json({"user": name, "kind": kind.value, "made": made})
+        return
+    terminal.say(f"{name} is {'a new' if made else 'now a'} {kind.value}")
+    if not worker:
+        terminal.suggest(f"export GOLDENTWIN_REVIEWERS=...,{name}", "where parts are pushed: queues are for these")
+
+
+def _password(name: str) -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt(f"password of {name}", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def print_pushed(done: Pushed) -> None:

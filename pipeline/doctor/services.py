@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from inspection.errors import TrackingError
 from pipeline.doctor.finding import Finding, fail, ok, warn, with_remedy
 from pipeline.doctor.libraries import REINSTALL
+from pipeline.secret_files import without_password
 from pipeline.workspace import Workspace
 
 ANSWER_SECONDS = 5.0
@@ -80,11 +81,6 @@ def _prefect_server_problem(url: str) -> str | None:
     except (OSError, ValueError) as error:
         return f"no answer ({getattr(error, 'reason', error)})"
     return None
-
-
-def without_password(text: str) -> str:
-    """Hide user and password of every address in `text`."""
-    return re.sub(r"://[^/@\s]*@", "://***@", text)
 
 
 def _installed(package: str) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inspection.errors import GoldentwinError
 from pipeline.doctor.finding import Finding, fail, ok, warn, with_remedy
-from pipeline.doctor.services import without_password
+from pipeline.secret_files import without_password
 from pipeline.workspace import Workspace
 
 GIGABYTE = 10**9

@@ -26,7 +26,7 @@ async function poll() {
   const stop = new AbortController();
   const patience = setTimeout(() => stop.abort(), PATIENCE);
   try {
-    const reply = await fetch("/api/line", { signal: stop.signal, cache: "no-store" });
+    const reply = await fetch("api/line", { signal: stop.signal, cache: "no-store" });
     if (reply.status === 401) throw new Error("The page asks for its access token: open it with /?token=... once.");
     if (!reply.ok) throw new Error(`The server answered ${reply.status}.`);
     answer = await reply.json();
@@ -100,7 +100,7 @@ function showLines(current) {
 
 function addressOf(line, frame, kind) {
   const asked = new URLSearchParams({ line: line.line, kind, taken: frame.captured_at });
-  return `/api/frames/${frame.sequence}.jpg?${asked}`;
+  return `api/frames/${frame.sequence}.jpg?${asked}`;
 }
 
 function showFlagged(line) {

@@ -14,7 +14,7 @@ from pipeline.retention.tally import Kind, Tally
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.evidence import EvidenceAge
+    from pipeline.evidence_store import EvidenceAge
     from pipeline.records import PartUse
     from pipeline.retention.ground import Ground
 

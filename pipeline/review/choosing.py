@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from inspection.blind import draw_blind
 from inspection.durable import write_bytes
 from inspection.overlay import draw_strip
-from pipeline.evidence import write_evidence
+from pipeline.evidence import keep_evidence
 from pipeline.reading import read_bytes
 from pipeline.records.schema import key_of
 from pipeline.review.items import ReviewItem
@@ -86,12 +86,12 @@ class Witness:
     def _picture(self, verdict: FrameVerdict, image: NDArray[np.uint8], golden: ShownGolden, *, blind: bool) -> Path:
         frame, judgement = verdict.frame, verdict.judgement
         kind = ("review",) if blind else ()
-        folder = self._workspace.evidence.joinpath(verdict.product, verdict.view, self._batch, *kind)
+        place = (verdict.product, verdict.view, self._batch, *kind)
         if blind:
             strip = draw_blind(golden.picture, image, judgement, golden_name=golden.name)
         else:
             strip = draw_strip(golden.picture, image, judgement, part_id=frame.part_id, golden_name=golden.name)
-        return write_evidence(folder, frame.frame, strip).relative_to(self._workspace.home)
+        return keep_evidence(self._workspace, place, frame.frame, strip)
 
 
 @dataclass(frozen=True, kw_only=True)

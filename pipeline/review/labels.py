@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inspection.recipe import is_type_name
 from pipeline.review.items import DEFECT, DEFECT_TYPE, VERDICT
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _RATERS_OF_COHEN = 2
 class Label:
     """What the reviewers make of one part: `defect`, `good`, or `disputed` where as many say one as the other.
 
-    `defect_type` is the one named most, "" where none is. `votes` are each reviewer's latest answers.
+    `defect_type` is the one named most, "" where none is that a type may be called. `votes` are each reviewer's latest
+    answers.
     """
 
     key: str
@@ -62,7 +64,11 @@ def resolve(answers: Sequence[Answer]) -> list[Label]:
         counts = Counter(answer.value for answer in verdicts.values()).most_common()
         tie = len(counts) > 1 and counts[0][1] == counts[1][1]
         value = DISPUTED if tie else counts[0][0]
-        types = Counter(answer.value for (_, question), answer in given.items() if question == DEFECT_TYPE)
+        types = Counter(
+            answer.value
+            for (_, question), answer in given.items()
+            if question == DEFECT_TYPE and is_type_name(answer.value)  # whoever may answer may write anything
+        )
         named = min(types, key=lambda name: (-types[name], name)) if types and value == DEFECT else ""
         labels.append(
             Label(

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from inspection.errors import NotEnrolledError, TrackingError
 from inspection.recipe import ReviewSettings
 from inspection.reference_set import load_reference_set
+from pipeline.evidence import has_evidence
 from pipeline.records import ReviewRecords
 from pipeline.review.selection import Kind, uniform
 
@@ -101,7 +102,7 @@ class _Push:
                 self._queue(room, name, members, settings)
 
     def _queue(self, room: ReviewRoom, name: str, items: Sequence[ReviewItem], settings: ReviewSettings) -> None:
-        there = [item for item in mixed(items) if (self._workspace.home / item.picture).is_file()]
+        there = [item for item in mixed(items) if has_evidence(self._workspace, item.picture)]
         self._lost += [item.key for item in items if item not in there]
         queue = room.queue(name, settings.defect_types)
         self._addresses[name] = room.address(queue)

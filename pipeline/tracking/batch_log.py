@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,11 +33,11 @@ _TABLE_COLUMNS = (
 class BatchLog:
     """A batch that was judged.
 
-    `rows` are all of its verdict records (`VerdictRecords.rows`), also those judged before a kill. Their `evidence`
-    is a path, relative to `evidence_folder` or absolute. `started_at` has a time zone; `seconds` is how long judging
-    took; `settings` is what else is worth knowing (folder of frames, engine). `extra_files` and `extra_texts` go to the
-    run by their artifact path, `extra_metrics` to its metrics, and `notes` (Markdown) below its description. `name` and
-    `description` (Markdown) are made up where they are empty.
+    `rows` are all of its verdict records (`VerdictRecords.rows`), also those judged before a kill; `picture_of` gives
+    the JPEG by their `evidence`, None where it is gone. `started_at` has a time zone; `seconds` is how long judging
+    took; `settings` is what else is worth knowing (folder of frames, engine). `extra_evidence` and `extra_texts` go to
+    the run by their artifact path, `extra_metrics` to its metrics, and `notes` (Markdown) below its description. `name`
+    and `description` (Markdown) are made up where they are empty.
     """
 
     product: str
@@ -48,11 +48,11 @@ class BatchLog:
     provenance: Provenance
     provisional: bool
     rows: Sequence[Mapping[str, Any]]
-    evidence_folder: Path
+    picture_of: Callable[[str], bytes | None]
     contact_sheet: Path | None = None
     pictures: Sequence[Path] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    extra_files: Mapping[str, Path] = field(default_factory=dict)
+    extra_evidence: Mapping[str, bytes | None] = field(default_factory=dict)
     extra_texts: Mapping[str, str] = field(default_factory=dict)
     extra_metrics: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -68,7 +68,7 @@ class BatchLog:
         """The MLflow run that shows this batch."""
         rows = sorted(self.rows, key=_worst_first)
         metrics = _metrics(rows, self.seconds)
-        files = {**self._files(rows), **self.extra_files}
+        files = self._files()
         started_at = self.started_at.astimezone(UTC)
         description = encodable(self.description) or descriptions.of_batch(metrics, rows, provisional=self.provisional)
         description = "\n\n".join([description, *filter(None, map(encodable, self.notes))])
@@ -88,18 +88,23 @@ class BatchLog:
             dataset=_dataset(self.batch, rows),
             picture=next((name for name in files if name.startswith("contact_sheet")), ""),
         )
-        return RunEntry(note=note, files=files, texts={"verdicts.csv": _table(rows), **self.extra_texts})
+        texts = {"verdicts.csv": _table(rows), **self.extra_texts}
+        return RunEntry(note=note, files=files, evidence={**self._flagged(rows), **self.extra_evidence}, texts=texts)
 
-    def _files(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
-        """Pictures by artifact path; a flagged strip's name begins with its similarity: the worst comes first."""
+    def _files(self) -> dict[str, Path]:
         files = {path.name: path for path in self.pictures}
         if self.contact_sheet is not None:
             files[f"contact_sheet{self.contact_sheet.suffix}"] = self.contact_sheet
+        return files
+
+    def _flagged(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, bytes | None]:
+        """Pictures by artifact path; a flagged strip's name begins with its similarity: the worst comes first."""
+        pictures: dict[str, bytes | None] = {}
         flagged = [row for row in rows if row["verdict"] == Verdict.FLAG and row.get("evidence")]
         for row in flagged[:MAX_STRIPS]:
-            source = self.evidence_folder / row["evidence"]
-            files[f"flagged/{row['similarity'] or 0.0:.4f}_{safe_name(row['frame'])}{source.suffix}"] = source
-        return files
+            name = f"flagged/{row['similarity'] or 0.0:.4f}_{safe_name(row['frame'])}.jpg"
+            pictures[name] = self.picture_of(row["evidence"])
+        return pictures
 
 
 def _dataset(batch: str, rows: Sequence[Mapping[str, Any]]) -> DatasetNote:

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from inspection.errors import TrackingError
+from pipeline.secret_files import without_password, without_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     from pipeline.workspace import Workspace
 
@@ -25,9 +27,14 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+}
+_REFUSED = {
+    401: "does not know {user} by this password (401); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    403: "does not allow {user} to do this (403); ask its administrator, or set another MLFLOW_TRACKING_USERNAME",
 }
 
 
@@ -68,12 +75,22 @@ def require_reachable(uri: str) -> None:
         return
     problems: list[str] = ["no answer"]
     # a thread, because neither name resolution nor a server that sends byte by byte heeds a socket's timeout
-    probe = threading.Thread(target=_probe, args=(f"{uri.rstrip('/')}/health", problems), daemon=True)
+    probe = threading.Thread(target=_probe, args=(f"{without_user(uri).rstrip('/')}/health", problems), daemon=True)
     probe.start()
     probe.join(PROBE_SECONDS)
     if problem := next(iter(problems[-1:]), None):
-        message = f"MLflow at {uri} can't be reached ({problem}); start it, or mend MLFLOW_TRACKING_URI"
+        told = without_password(f"MLflow at {uri} can't be reached ({problem})")
+        message = f"{told}; start it, or mend MLFLOW_TRACKING_URI"
         raise TrackingError(message)
+
+
+def access_refused(error: MlflowException, uri: str) -> TrackingError | None:
+    """What to say where MLflow did not let this user in, or not do that; None where the error is another one."""
+    status = error.get_http_status_code()  # type: ignore[no-untyped-call]
+    if not is_server(uri) or status not in _REFUSED:
+        return None
+    named, user = without_password(uri), os.environ.get("MLFLOW_TRACKING_USERNAME") or "nobody in particular"
+    return TrackingError(f"MLflow at {named} {_REFUSED[status].format(user=user)}")
 
 
 @contextmanager

@@ -72,10 +72,14 @@ class RunNote:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEntry:
-    """A run to be: the note, files and texts by their artifact path, and the bundle of the judged model, if any."""
+    """A run to be: the note, files and texts by their artifact path, and the bundle of the judged model, if any.
+
+    `evidence` are pictures by their artifact path, None for one that is gone.
+    """
 
     note: RunNote
     files: dict[str, Path] = field(default_factory=dict)
+    evidence: dict[str, bytes | None] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     bundle: Path | None = None
 
@@ -92,6 +96,11 @@ class RunEntry:
         for name, text in self.texts.items():
             _place(artifacts, name).write_text(text, encoding="utf-8")
         missing = [name for name, path in self.files.items() if not _copied(path, artifacts, name)]
+        for name, data in self.evidence.items():
+            if data is None:
+                missing.append(name)
+            else:
+                _place(artifacts, name).write_bytes(data)
         if self.bundle is not None:
             shutil.copytree(self.bundle, folder / BUNDLE_FOLDER)
         note = asdict(self.note)

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from inspection.errors import TrackingError
+from pipeline.records.reviews import trace_of
 from pipeline.review.items import DEFECT, DEFECT_TYPE, GOOD, VERDICT, Answer
+from pipeline.secret_files import without_user
 from pipeline.servers import MLFLOW_PORT
-from pipeline.tracking.connection import connected, is_server, tracking_uri
+from pipeline.tracking.connection import access_refused, connected, is_server, tracking_uri
 from pipeline.tracking.runs import experiment_of
 from pipeline.tracking.traces import Destination, build_trace
 
@@ -35,7 +37,13 @@ def public_address(workspace: Workspace) -> str:
     """Where reviewers reach MLflow: `GOLDENTWIN_MLFLOW_ADDRESS`, else the tracking server, else `goldentwin ui`'s."""
     uri = tracking_uri(workspace)
     named = os.environ.get("GOLDENTWIN_MLFLOW_ADDRESS")
-    return (named or (uri if is_server(uri) else f"http://127.0.0.1:{MLFLOW_PORT}")).rstrip("/")
+    return without_user((named or (uri if is_server(uri) else f"http://127.0.0.1:{MLFLOW_PORT}")).rstrip("/"))
+
+
+def reviewers() -> list[str]:
+    """The MLflow users whose queues these are: `GOLDENTWIN_REVIEWERS`, by commas. Without any, whoever manages."""
+    named = os.environ.get("GOLDENTWIN_REVIEWERS", "")
+    return sorted({name.strip().lower() for name in named.split(",") if name.strip()})
 
 
 @contextmanager
@@ -51,6 +59,8 @@ def review_room(workspace: Workspace, product: str, view: str) -> Iterator[Revie
         try:
             yield ReviewRoom(client, workspace, experiment_of(client, workspace, product, view))
         except (MlflowException, ConnectionError) as error:
+            if isinstance(error, MlflowException) and (refused := access_refused(error, tracking_uri(workspace))):
+                raise refused from error
             message = f"MLflow did not take part in the review ({error}); run the same command again"
             raise TrackingError(message) from error
 
@@ -62,19 +72,21 @@ class ReviewRoom:
         self._client, self._workspace, self._experiment = client, workspace, experiment
 
     def queue(self, name: str, defect_types: Sequence[str]) -> str:
-        """The id of the queue of that name, with its questions, made where there is none."""
+        """The id of the queue of that name, with its questions and reviewers, made where there is none."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is imported only once it is needed
         from mlflow.genai import review_queues  # noqa: PLC0415
 
-        schemas = self._questions(defect_types)
+        schemas, users = self._questions(defect_types), reviewers()
         try:
             made = review_queues.create_review_queue(
-                name, queue_type="custom", schema_ids=schemas, experiment_id=self._experiment
+                name, queue_type="custom", schema_ids=schemas, users=users or None, experiment_id=self._experiment
             )
         except MlflowException as error:
             if error.error_code != _EXISTS:
                 raise
             made = review_queues.get_review_queue(name=name, experiment_id=self._experiment)
+            if missing := set(users) - set(made.users or ()):
+                review_queues.update_review_queue(made.queue_id, users=sorted({*(made.users or ()), *missing}))
         return str(made.queue_id)
 
     def address(self, queue: str) -> str:
@@ -98,7 +110,7 @@ class ReviewRoom:
         traces = [
             build_trace(
                 item,
-                self._workspace.home,
+                self._workspace,
                 Destination(experiment=self._experiment, run=runs[item.batch], address=address, time=time),
                 place=place,
                 tells=tells,
@@ -149,8 +161,8 @@ class ReviewRoom:
         client.log_spans(self._experiment, [trace.span])
         stored = client.start_trace(trace.info)
         artifacts = client._get_artifact_repo_for_trace(stored)  # noqa: SLF001 - MLflow's public way loses failures
-        for attachment, path in trace.pictures.items():
-            artifacts.upload_attachment(attachment, path.read_bytes())
+        for attachment, data in trace.pictures.items():
+            artifacts.upload_attachment(attachment, data)
 
     def _questions(self, defect_types: Sequence[str]) -> list[str]:
         from mlflow.genai.label_schemas import InputCategorical, InputPassFail  # noqa: PLC0415 - only once needed
@@ -190,7 +202,9 @@ class ReviewRoom:
 
 def _answers_of(trace: Trace) -> list[Answer]:
     key = trace.info.tags.get(_KEY_TAG)
-    return [_answer(key, one) for one in trace.info.assessments if _counts(one)] if key else []
+    if not key or trace_of(key) != trace.info.trace_id:  # reviewers may change tags, but no trace's id
+        return []
+    return [_answer(key, one) for one in trace.info.assessments if _counts(one)]
 
 
 def _counts(assessment: Assessment) -> bool:

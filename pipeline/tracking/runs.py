@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pipeline.tracking.batch_log import BatchLog
-from pipeline.tracking.connection import artifact_root, connected, embedded_uri, tracking_uri
+from pipeline.tracking.connection import access_refused, artifact_root, connected, embedded_uri, tracking_uri
 from pipeline.tracking.descriptions import of_experiment
 from pipeline.tracking.entry import ARTIFACTS_FOLDER, TRAINING, DatasetNote, RefusedError, RunEntry, RunNote, read_note
 from pipeline.tracking.logs import CalibrationLog, EvaluationLog
@@ -76,6 +76,7 @@ def deliver_entry(client: MlflowClient, workspace: Workspace, folder: Path) -> s
 
     Raises:
         RefusedError: the entry is damaged, or MLflow refuses its content for good.
+        TrackingError: MLflow does not let this user in, or not do that.
         Exception: whatever MLflow and its stores raise when they fail; the entry can be tried again.
     """
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is imported only once it is needed
@@ -87,6 +88,8 @@ def deliver_entry(client: MlflowClient, workspace: Workspace, folder: Path) -> s
         if error.error_code in _REFUSALS:
             message = f"MLflow refuses {folder.name}: {error}"
             raise RefusedError(message) from error
+        if refused := access_refused(error, tracking_uri(workspace)):
+            raise refused from error
         raise
 
 

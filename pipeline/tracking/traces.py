@@ -10,16 +10,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from pipeline.evidence import read_evidence
 from pipeline.records.reviews import trace_of
 from pipeline.tracking.values import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mlflow.entities import Span, TraceInfo
 
     from pipeline.review.items import ReviewItem
+    from pipeline.workspace import Workspace
 
 _JPEG = "image/jpeg"
 _ASKED = "Outlined is what differs most from the golden, which need not be a defect."  # says nothing of the verdict
@@ -43,14 +44,14 @@ class Destination:
 
 @dataclass(frozen=True, kw_only=True)
 class PartTrace:
-    """A trace ready to be sent: `pictures` are files by the id of their attachment."""
+    """A trace ready to be sent: `pictures` are JPEGs by the id of their attachment."""
 
     span: Span
     info: TraceInfo
-    pictures: dict[str, Path]
+    pictures: dict[str, bytes]
 
 
-def build_trace(item: ReviewItem, home: Path, to: Destination, *, place: int, tells: bool) -> PartTrace:
+def build_trace(item: ReviewItem, workspace: Workspace, to: Destination, *, place: int, tells: bool) -> PartTrace:
     """The trace of one part.
 
     The review pane shows request and response, in a narrow and a wide box: what part it is, and its picture; with
@@ -60,14 +61,15 @@ def build_trace(item: ReviewItem, home: Path, to: Destination, *, place: int, te
 
     Raises:
         FileNotFoundError: the picture that the reviewer is to see is gone.
+        EvidenceError: it can't be read now.
     """
     from mlflow.entities import TraceInfo, TraceLocation, TraceState  # noqa: PLC0415 - seconds, and only once needed
 
     row: Mapping[str, Any] = item.row or {}
     trace = trace_of(item.key)
-    pictures = _pictures(item, home)
+    pictures = _pictures(item, workspace)
     moment = datetime.fromisoformat(row["judged_at"])
-    references = {name: _reference(trace, name, item.key, path) for name, path in pictures.items()}
+    references = {name: _reference(trace, name, item.key, len(data)) for name, data in pictures.items()}
     shown = _address(to.address, trace, _attachment(item.key, "review"))
     info = TraceInfo(
         trace_id=trace,
@@ -84,20 +86,19 @@ def build_trace(item: ReviewItem, home: Path, to: Destination, *, place: int, te
     return PartTrace(
         span=_span(item.key, moment, inputs, _outputs(row), float(row["milliseconds"] or 0)),
         info=info,
-        pictures={_attachment(item.key, name): path for name, path in pictures.items()},
+        pictures={_attachment(item.key, name): data for name, data in pictures.items()},
     )
 
 
-def _pictures(item: ReviewItem, home: Path) -> dict[str, Path]:
+def _pictures(item: ReviewItem, workspace: Workspace) -> dict[str, bytes]:
     """What the reviewer sees, and the evidence with verdict and threshold where there is another picture of it."""
-    pictures = {"review": home / item.picture}
-    if not pictures["review"].is_file():
-        message = f"the picture {item.picture} of a part to be reviewed is gone from {home}"
+    shown = read_evidence(workspace, item.picture)
+    if shown is None:
+        message = f"the picture {item.picture} of a part to be reviewed is gone from {workspace.home}"
         raise FileNotFoundError(message)
     evidence = (item.row or {}).get("evidence")
-    if evidence and evidence != item.picture and (home / evidence).is_file():
-        pictures["evidence"] = home / evidence
-    return pictures
+    other = read_evidence(workspace, evidence) if evidence and evidence != item.picture else None
+    return {"review": shown} if other is None else {"review": shown, "evidence": other}
 
 
 def _span(key: str, moment: datetime, inputs: Mapping[str, Any], outputs: Mapping[str, Any], took: float) -> Span:
@@ -191,8 +192,8 @@ def _attachment(key: str, name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"goldentwin:{key}:{name}"))
 
 
-def _reference(trace: str, name: str, key: str, path: Path) -> str:
-    query = urlencode({"content_type": _JPEG, "trace_id": trace, "size": path.stat().st_size})
+def _reference(trace: str, name: str, key: str, size: int) -> str:
+    query = urlencode({"content_type": _JPEG, "trace_id": trace, "size": size})
     return f"mlflow-attachment://{_attachment(key, name)}?{query}"
 
 

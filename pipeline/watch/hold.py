@@ -79,7 +79,10 @@ def read_hold(workspace: Workspace, product: str, view: str, calibration: str | 
 
 
 def _file(workspace: Workspace, product: str, view: str) -> Path:
-    return workspace.home / "holds" / product / f"{view}.json"
+    from inspection.reference_set import view_folder  # noqa: PLC0415 - OpenCV takes long to import
+
+    folder = view_folder(workspace.home / "holds", product, view)
+    return folder.with_name(f"{view}.json")
 
 
 def _read(path: Path) -> _Hold | None:
