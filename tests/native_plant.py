@@ -50,9 +50,14 @@ class NativePlant:
         """The folder that stands for the volume `home`."""
         return self.folder / "home"
 
+    @property
+    def backups(self) -> Path:
+        """The folder that stands for the mounted /backups."""
+        return self.folder / "backups"
+
     def make_secrets(self) -> None:
         """As an operator does, and PostgreSQL with the password and the databases that stand in the files."""
-        self.secrets.mkdir()
+        self.secrets.mkdir(exist_ok=True)
         (self.secrets / "postgres_password").write_text(self.postgres.password)
         host = f"127.0.0.1:{self.postgres.port}"
         subprocess.run(
@@ -73,16 +78,19 @@ class NativePlant:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.ports["s3"])]
         self.processes["s3"] = self._spawn("s3", command, dict(os.environ))
         _wait(lambda: _listens(self.ports["s3"]), "s3", self)
+        self.s3_client().create_bucket(Bucket="mlflow")
+
+    def s3_client(self) -> Any:
+        """A client with the keys that stand in the files."""
         import boto3
 
-        client = boto3.client(
+        return boto3.client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{self.ports['s3']}",
             aws_access_key_id=(self.secrets / "s3_key").read_text(),
             aws_secret_access_key=(self.secrets / "s3_secret").read_text(),
             region_name="us-east-1",
         )
-        client.create_bucket(Bucket="mlflow")
 
     def start(self, name: str) -> None:
         """Start a service of ours after those it depends on, and wait until it is well, or done where it ends."""
@@ -102,7 +110,9 @@ class NativePlant:
 
     def command(self, name: str) -> list[str]:
         """What the container would run."""
-        return [str(PROJECT / "docker/entry/run"), *map(self.native, compose()["services"][name]["command"])]
+        service = compose()["services"][name]
+        (entry,) = service.get("entrypoint", ["docker/entry/run"])
+        return [str(PROJECT / entry), *map(self.native, service["command"])]
 
     def environment(self, name: str) -> dict[str, str]:
         """What the container would have, with loopback addresses for names."""
@@ -136,6 +146,7 @@ class NativePlant:
             ("/run/secrets", self.secrets),
             ("/var/lib/goldentwin", self.home),
             ("/etc/goldentwin/site.yaml", self.folder / "site.yaml"),
+            ("/backups", self.backups),
             ("/tmp/prefect", self.folder / f"prefect of {own}"),  # noqa: S108 - the container's
         ):
             text = text.replace(there, str(here))

@@ -34,8 +34,10 @@ def test_dockerfile_has_nothing_that_hadolint_finds():
 
 def test_scripts_can_be_parsed():
     """By bash; and they end at the first error."""
-    for script in (DOCKER / "entry" / "run", DOCKER / "entry" / "healthy", DOCKER / "make-secrets"):
+    for script in (*(DOCKER / "entry").iterdir(), DOCKER / "make-secrets"):
         subprocess.run(["bash", "-n", script], check=True)
+        if script.stat().st_mode & 0o111 == 0:
+            continue  # read by others
         assert "set -euo pipefail" in script.read_text(encoding="utf-8")
 
 
