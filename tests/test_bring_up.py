@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,26 +20,37 @@ from drawn_night import PRODUCT, write_frames
 from native_plant import COMPOSE, PROJECT, compose, native_plant
 
 DOCKER = PROJECT / "docker"
+BIN = Path(sys.executable).parent
 FRAMES = 40
 
 
 def test_dockerfile_has_nothing_that_hadolint_finds():
     """Pinned, tidy, not as root."""
-    hadolint = Path(sys.executable).parent / "hadolint"
-    found = subprocess.run([hadolint, DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
+    found = subprocess.run([BIN / "hadolint", DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
     stages = (DOCKER / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[2:]
     assert len(stages) == 2
     assert all("\nUSER 10001\n" in stage and "\nHEALTHCHECK " in stage for stage in stages)
 
 
-def test_scripts_can_be_parsed():
-    """By bash; and they end at the first error."""
-    for script in (*(DOCKER / "entry").iterdir(), DOCKER / "make-secrets"):
-        subprocess.run(["bash", "-n", script], check=True)
-        if script.stat().st_mode & 0o111 == 0:
-            continue  # read by others
-        assert "set -euo pipefail" in script.read_text(encoding="utf-8")
+def test_scripts_have_nothing_that_shellcheck_finds():
+    """And they end at the first error."""
+    scripts = [DOCKER / "make-secrets", *(file for file in (DOCKER / "entry").iterdir() if os.access(file, os.X_OK))]
+    command = [BIN / "shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert len(scripts) == 5
+    assert all("set -euo pipefail" in script.read_text(encoding="utf-8") for script in scripts)
+
+
+def test_compose_file_is_of_the_schema_of_compose(tmp_path):
+    """Every key is one that Compose knows, with a value it takes."""
+    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(COMPOSE.read_text(encoding="utf-8").replace("cap_drop:", "cap_drops:"), encoding="utf-8")
+    assert subprocess.run([*command, wrong], capture_output=True, check=False).returncode == 1
+    found = subprocess.run([*command, COMPOSE], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
 
 
 def test_everything_that_compose_names_is_there():
