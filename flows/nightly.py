@@ -12,7 +12,8 @@ from flows.artifacts import NightProgress, artifact_key, prefect_may_fail, publi
 from flows.killed_runs import take_over_killed_runs
 from flows.night import Night
 from flows.night_page import headline
-from flows.night_tasks import judge_frames, plan_night, summarise_night, unvisited
+from flows.night_tasks import plan_night, summarise_night, unvisited
+from flows.portions import judge_portions, portions_runner
 from flows.watching import report_progress
 from pipeline.batch import BatchSummary
 from pipeline.workspace import Workspace
@@ -25,7 +26,7 @@ def night_name() -> str:
     return f"{given['product']}/{given['view']} night {due:%Y-%m-%d}"
 
 
-@flow(name="nightly-inspection", flow_run_name=night_name)
+@flow(name="nightly-inspection", flow_run_name=night_name, task_runner=portions_runner())
 def nightly_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the Prefect UI
     product: str,
     frames: str,
@@ -70,10 +71,9 @@ def nightly_inspection(  # noqa: PLR0913 - a flow's parameters are its form in t
         key=artifact_key(product, view, "progress"),
         what=f"{product}/{view}: portions of frames judged",
     )
-    for number, chunk in enumerate(plan.chunks, start=1):
-        judge_frames(unvisited(plan), unvisited(chunk), number)
-        progress.show(number)
-        report_progress(number, len(plan.chunks))
+    for done in judge_portions(plan):
+        progress.show(done)
+        report_progress(done, len(plan.chunks))
     summary = summarise_night(unvisited(plan), time.monotonic() - started)
     publish_night(summary)
     tell_drift(summary)

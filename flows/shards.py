@@ -11,7 +11,8 @@ from prefect.states import Completed
 from flows.artifacts import prefect_may_fail
 from flows.killed_runs import take_over_killed_runs
 from flows.night import Night
-from flows.night_tasks import judge_frames, plan_night, unvisited
+from flows.night_tasks import plan_night
+from flows.portions import judge_portions, portions_runner
 from pipeline.sharding import Shard
 from pipeline.workspace import Workspace
 
@@ -22,7 +23,7 @@ def shard_name() -> str:
     return f"{given['product']}/{given['view']} shard {given['number']} of {given['of']}"
 
 
-@flow(name="night-shard", flow_run_name=shard_name)
+@flow(name="night-shard", flow_run_name=shard_name, task_runner=portions_runner())
 def inspect_shard(  # noqa: PLR0913 - a flow's parameters are its form in the Prefect UI
     product: str,
     frames: str,
@@ -71,7 +72,7 @@ def inspect_shard(  # noqa: PLR0913 - a flow's parameters are its form in the Pr
     with prefect_may_fail("killed runs stay running in Prefect"):
         take_over_killed_runs()
     plan = plan_night(night)
-    for portion, chunk in enumerate(plan.chunks, start=1):
-        judge_frames(unvisited(plan), unvisited(chunk), portion)
+    for _ in judge_portions(plan):
+        pass
     judged = sum(map(len, plan.chunks))
     return Completed(message=f"{judged} of {plan.total} frames in {time.monotonic() - started:.0f} s", data=judged)

@@ -22,7 +22,7 @@ def nightly(monkeypatch, workspace):
     monkeypatch.setattr(night_tasks, "judge_chunk", portion_result)
     monkeypatch.setattr(night_tasks, "summarise_batch", lambda _plan, seconds: night_summary(seconds=seconds))
     monkeypatch.setattr(night_tasks, "keep_inspector", lambda *_args, **_options: SimpleNamespace(on_gpu=False))
-    for step in (nightly.plan_night, nightly.judge_frames, nightly.summarise_night):
+    for step in (nightly.plan_night, night_tasks.judge_frames, nightly.summarise_night):
         monkeypatch.setattr(step, "retry_delay_seconds", [0, 0])
     return nightly
 
