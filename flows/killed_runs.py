@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
@@ -45,6 +46,29 @@ def take_over_killed_runs(line: str | None = None) -> int:
             state: State[None] = Crashed(message=message) if line is None else Cancelled(message=message)
             client.set_flow_run_state(run, state, force=True)
     return len(killed)
+
+
+def wants_another_run() -> bool:
+    """Whether the last run of this deployment to have begun, this one aside, crashed or was killed on this machine.
+
+    Prefect may tell of one crash twice; the second run that is started for it waits until the first one ends, and must
+    not begin a line then that somebody has just stopped.
+    """
+    deployment = runtime.deployment.id
+    if deployment is None:
+        return True
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment)])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=LATEST_RUNS,
+        )
+    begun = [(run.start_time, run) for run in runs if run.start_time and str(run.id) != runtime.flow_run.id]
+    last = max(begun, key=lambda one: one[0])[1] if begun else None
+    if last is None or last.state_type == StateType.CRASHED:
+        return True
+    killed = machine_tag() in last.tags and not any(_alive(tag) for tag in last.tags)
+    return last.state_type == StateType.RUNNING and killed
 
 
 def machine_tag() -> str:

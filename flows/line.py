@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from prefect import State, flow, runtime
 from prefect.states import Completed
 
 from flows.artifacts import prefect_may_fail
 from flows.gpu_turn import turn_on_gpu
-from flows.killed_runs import take_over_killed_runs
+from flows.killed_runs import take_over_killed_runs, wants_another_run
 from flows.line_artifacts import LineTeller, headline
 from flows.line_running import run_line
-from pipeline.line.line import LineSummary
 from pipeline.line.opening import LineRequest
 from pipeline.line.settings import LineSettings, Parts, Policy
 from pipeline.workspace import Workspace
@@ -47,7 +47,8 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
     home: str | None = None,
     references: str | None = None,
     engine: str = "auto",
-) -> State[LineSummary]:
+    again: bool = False,
+) -> State[Any]:
     """Inspect a line's frames as they come, and tell the line of each part, until the run is cancelled.
 
     A cancelled run gives the camera free, judges what is in hand and tells the line that it has stopped. A killed one
@@ -73,10 +74,15 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
         home: the folder of goldentwin's state; by default `GOLDENTWIN_HOME`.
         references: the folder of reference images; by default the one that goes with `home`.
         engine: `auto`, `onnx`, `torch` or `cuda`.
+        again: start only where the line's last run crashed, as the automation asks that starts it again.
 
     Raises:
         GoldentwinError: the line can't be started, or can't go on.
     """
+    if again:
+        with prefect_may_fail("a line may be started twice after one crash"):
+            if not wants_another_run():
+                return Completed(message=f"{line}: its last run did not crash, so there is nothing to start again")
     settings = LineSettings(
         workspace=Workspace.locate(_path(home), _path(references)),
         product=product,

@@ -101,7 +101,8 @@ class NativePlant:
         if check := service.get("healthcheck"):
             test = [self.native(part) for part in check["test"][1:]]
             test[0] = str(PROJECT / test[0])
-            _wait(lambda: subprocess.run(test, check=False, capture_output=True).returncode == 0, name, self)
+            given = self.environment(name)
+            _wait(lambda: subprocess.run(test, env=given, check=False, capture_output=True).returncode == 0, name, self)
 
     def finish(self, name: str) -> None:
         """Start a service that ends by itself, and wait for its end."""

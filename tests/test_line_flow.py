@@ -95,11 +95,16 @@ def test_a_killed_line_is_started_again_and_a_cancelled_one_ends_in_order(site):
     os.kill(line_process(site), signal.SIGKILL)
     give(site, 30, 30)
     site.wait_for(lambda: len(told(site.signals)) >= 60)
-    assert site.states("line-inspection") == ["Crashed", "Running"]
+    site.prefect("deployment", "run", "line-inspection/line1", "--param", "again=true")  # as for a crash told twice
+    crashed, running, *waiting = site.states("line-inspection")
+    assert (crashed, running) == ("Crashed", "Running")
+    assert waiting
+    assert set(waiting) <= {"Scheduled", "Late", "Pending"}
     site.prefect("flow-run", "cancel", site.runs("line-inspection")[1]["id"])
+    site.wait_for(lambda: site.states("line-inspection")[1] == "Cancelled")
+    site.wait_for(lambda: set(site.states("line-inspection")[2:]) == {"Completed"})
     site.wait_for(lambda: line_process(site) is None)
     state = json.loads(site.signals.with_name("signals.state.json").read_text(encoding="utf-8"))
     assert state["state"] == "stopped"
-    site.wait_for(lambda: site.states("line-inspection")[1] in {"Cancelled", "Cancelling"})
     site.wait_for(lambda: events(site, "goldentwin.line.stopped"))
     assert contradictions(site.home, site.frames, site.signals) == {}
