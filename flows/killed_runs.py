@@ -13,6 +13,7 @@ from prefect.client.schemas.filters import (
     FlowFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
+    FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
@@ -40,7 +41,7 @@ def take_over_killed_runs(line: str | None = None) -> int:
     with get_client(sync_client=True) as client:
         own = [*runtime.flow_run.tags, *same, machine_tag(), process_tag()]
         client.update_flow_run(UUID(runtime.flow_run.id), tags=sorted(set(own)))
-        killed = [run.id for run in _running_here(client, same) if not any(_alive(tag) for tag in run.tags)]
+        killed = [run.id for run in _running_here(client, same) if _is_dead(run)]
         message = "The process was killed; a later run answers for what it left."
         for run in killed:
             state: State[None] = Crashed(message=message) if line is None else Cancelled(message=message)
@@ -58,17 +59,18 @@ def wants_another_run() -> bool:
     if deployment is None:
         return True
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment)])),
-            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            limit=LATEST_RUNS,
+        begun = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment)]),
+                start_time=FlowRunFilterStartTime(is_null_=False),
+            ),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=2,
         )
-    begun = [(run.start_time, run) for run in runs if run.start_time and str(run.id) != runtime.flow_run.id]
-    last = max(begun, key=lambda one: one[0])[1] if begun else None
+    last = next((run for run in begun if str(run.id) != runtime.flow_run.id), None)
     if last is None or last.state_type == StateType.CRASHED:
         return True
-    killed = machine_tag() in last.tags and not any(_alive(tag) for tag in last.tags)
-    return last.state_type == StateType.RUNNING and killed
+    return last.state_type == StateType.RUNNING and machine_tag() in last.tags and _is_dead(last)
 
 
 def machine_tag() -> str:
@@ -91,6 +93,11 @@ def _running_here(client: SyncPrefectClient, tags: list[str]) -> list[FlowRun]:
         sort=FlowRunSort.START_TIME_DESC,
         limit=LATEST_RUNS,
     )
+
+
+def _is_dead(run: FlowRun) -> bool:
+    """Whether a run of this machine is without its process."""
+    return not any(_alive(tag) for tag in run.tags)
 
 
 def _alive(tag: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import State, flow, runtime
 from prefect.states import Completed
@@ -13,6 +12,7 @@ from flows.gpu_turn import turn_on_gpu
 from flows.killed_runs import take_over_killed_runs, wants_another_run
 from flows.line_artifacts import LineTeller, headline
 from flows.line_running import run_line
+from pipeline.line.line import LineSummary
 from pipeline.line.opening import LineRequest
 from pipeline.line.settings import LineSettings, Parts, Policy
 from pipeline.workspace import Workspace
@@ -48,7 +48,7 @@ def line_inspection(  # noqa: PLR0913 - a flow's parameters are its form in the 
     references: str | None = None,
     engine: str = "auto",
     again: bool = False,
-) -> State[Any]:
+) -> State[LineSummary] | State[None]:
     """Inspect a line's frames as they come, and tell the line of each part, until the run is cancelled.
 
     A cancelled run gives the camera free, judges what is in hand and tells the line that it has stopped. A killed one

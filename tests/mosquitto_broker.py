@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
-import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from programs import program
 
 START_SECONDS = 30
 SETTINGS = """\
@@ -25,14 +24,6 @@ max_queued_messages 0
 listener {port} 127.0.0.1
 """
 USER, PASSWORD = "cell7", "p@ss/word#1"  # signs that an address has to encode
-
-
-def mosquitto_program() -> str:
-    """Where mosquitto lies; skips the test where it is not installed."""
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
-    return found
 
 
 def free_port() -> int:
@@ -47,7 +38,7 @@ class Broker:
 
     def __init__(self, folder: Path, *, settings: str = "allow_anonymous true") -> None:
         self.port = free_port()
-        self.program = mosquitto_program()
+        self.program = program("mosquitto", "mosquitto")
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.folder.mkdir()

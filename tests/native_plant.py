@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 import psycopg
 import yaml
 from postgres_server import PostgresServer
+from s3_server import S3Server
+from signal_receivers import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 COMPOSE = PROJECT / "docker" / "compose.yaml"
@@ -39,6 +40,7 @@ class NativePlant:
     variables: dict[str, str]
     ports: dict[str, int] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    s3: S3Server | None = None
 
     @property
     def secrets(self) -> Path:
@@ -73,30 +75,17 @@ class NativePlant:
                     connection.execute(statement[statement.index("CREATE") :].encode())
 
     def start_s3(self) -> None:
-        """Moto's server in place of the service `s3`, with the bucket."""
-        self.ports["s3"] = _free_port()
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.ports["s3"])]
-        self.processes["s3"] = self._spawn("s3", command, dict(os.environ))
-        _wait(lambda: _listens(self.ports["s3"]), "s3", self)
-        self.s3_client().create_bucket(Bucket="mlflow")
-
-    def s3_client(self) -> Any:
-        """A client with the keys that stand in the files."""
-        import boto3
-
-        return boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{self.ports['s3']}",
-            aws_access_key_id=(self.secrets / "s3_key").read_text(),
-            aws_secret_access_key=(self.secrets / "s3_secret").read_text(),
-            region_name="us-east-1",
-        )
+        """Moto's server in place of the service `s3`, with the bucket and the keys that stand in the files."""
+        key, secret = ((self.secrets / name).read_text() for name in ("s3_key", "s3_secret"))
+        self.s3 = S3Server(log=self.folder / "s3.log", bucket="mlflow", key=key, secret=secret)
+        self.s3.start()
+        self.ports["s3"] = self.s3.port
 
     def start(self, name: str) -> None:
         """Start a service of ours after those it depends on, and wait until it is well, or done where it ends."""
         service = compose()["services"][name]
         assert service["image"] in _OURS
-        self.ports.setdefault(name, _free_port())
+        self.ports.setdefault(name, free_port())
         self.processes[name] = self._spawn(name, self.command(name), self.environment(name))
         if check := service.get("healthcheck"):
             test = [self.native(part) for part in check["test"][1:]]
@@ -166,6 +155,8 @@ class NativePlant:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if self.s3 is not None:
+            self.s3.kill()
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -184,23 +175,12 @@ def native_plant(folder: Path, postgres: PostgresServer, site: str, variables: d
         plant.make_secrets()
         plant.start_s3()
         for name in ("mlflow", "prefect"):
-            plant.ports[name] = _free_port()
+            plant.ports[name] = free_port()
             plant.start(name)
         plant.finish("set-up")
         yield plant
     finally:
         plant.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait(what: Any, name: str, plant: NativePlant) -> None:

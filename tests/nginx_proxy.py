@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certificates import self_signed
+from programs import program
 from signal_receivers import free_port
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "docker" / "proxy" / "default.conf.template"
@@ -39,11 +39,6 @@ class Proxy:
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
-def nginx_program() -> str | None:
-    """Where nginx is, or None."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-
-
 @contextmanager
 def running_proxy(folder: Path, *, mlflow: str, prefect: str, line: str) -> Iterator[Proxy]:
     """Nginx in front of these (`host:port`), as its own image fills the template in; gone afterwards."""
@@ -56,7 +51,7 @@ def running_proxy(folder: Path, *, mlflow: str, prefect: str, line: str) -> Iter
     site = site.replace("/etc/nginx/certificates/plant.key", str(folder / f"{NAME}-key.pem"))
     (folder / "site.conf").write_text(site)
     (folder / "nginx.conf").write_text(_around(folder))
-    command = [nginx_program() or "nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", "nginx.log"]
+    command = [program("nginx", "nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", "nginx.log"]
     checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert "[warn]" not in checked.stderr

@@ -26,6 +26,9 @@ class S3Server:
     """A running server; `environment` is what its clients need."""
 
     log: Path
+    bucket: str = BUCKET
+    key: str = KEY
+    secret: str = SECRET
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -39,8 +42,8 @@ class S3Server:
         """The same variables as MLflow's."""
         return {
             "MLFLOW_S3_ENDPOINT_URL": self.address,
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
@@ -55,7 +58,7 @@ class S3Server:
             assert self.process.poll() is None, self.log.read_text(errors="replace")
             assert time.monotonic() < deadline, self.log.read_text(errors="replace")
             time.sleep(0.1)
-        self.client().create_bucket(Bucket=BUCKET)
+        self.client().create_bucket(Bucket=self.bucket)
 
     def stop(self) -> dict[str, bytes]:
         """End it at once; gives what it held, for moto forgets."""
@@ -74,23 +77,23 @@ class S3Server:
         """As after a power cut: at the same address, with what it held."""
         self.start()
         for key, data in held.items():
-            self.client().put_object(Bucket=BUCKET, Key=key, Body=data)
+            self.client().put_object(Bucket=self.bucket, Key=key, Body=data)
 
     def client(self) -> Any:
         """A client for what a test looks at."""
         import boto3
 
         return boto3.client(
-            "s3", endpoint_url=self.address, aws_access_key_id=KEY, aws_secret_access_key=SECRET,
+            "s3", endpoint_url=self.address, aws_access_key_id=self.key, aws_secret_access_key=self.secret,
             region_name="us-east-1",
         )  # fmt: skip
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Every object below a prefix, by its key."""
         client = self.client()
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
-        return {key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+        return {key: client.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from programs import program
 
 from inspection.verdicts import Verdict
 from pipeline.signals import Signal
@@ -66,12 +65,9 @@ class Broker:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        if not Path(program).exists():
-            pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
         log = (self.folder / "mosquitto.log").open("ab")
         with log:
-            command = [program, "-c", str(self.folder / "mosquitto.conf")]
+            command = [program("mosquitto", "mosquitto"), "-c", str(self.folder / "mosquitto.conf")]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._listens)
 
@@ -96,12 +92,10 @@ def running_broker(folder: Path, *, users: dict[str, str] | None = None) -> Iter
     lines = [f"listener {port} 127.0.0.1", "persistence true", f"persistence_location {folder}/", "user root"]
     if users:
         file = folder / "passwords"
-        program = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
-        if not Path(program).exists():
-            pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
+        make = program("mosquitto_passwd", "mosquitto")
         for number, (name, password) in enumerate(users.items()):
             flags = ["-b"] if number else ["-b", "-c"]
-            subprocess.run([program, *flags, str(file), name, password], check=True, capture_output=True)
+            subprocess.run([make, *flags, str(file), name, password], check=True, capture_output=True)
         lines += ["allow_anonymous false", f"password_file {file}"]
     else:
         lines += ["allow_anonymous true"]

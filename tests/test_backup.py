@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import psycopg
 import pytest
 from drawn_night import PRODUCT, write_frames
 from earlier_records import all_rows
+from mlflow_server import asked
 from native_plant import PROJECT, NativePlant
 from postgres_server import postgres_programs, running_postgres
+from programs import program
 from reviewed_night import judged_night
 
 from pipeline.batch import summarise_batch
 
 ENTRY = PROJECT / "docker" / "entry"
+BIN = Path(sys.executable).parent
 FRAMES = 10
 
 
 @pytest.fixture(autouse=True)
-def _programs(monkeypatch):
-    if shutil.which("rclone") is None:
-        pytest.skip("rclone is not installed (Debian: apt-get install rclone)")
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{postgres_programs()}:/usr/bin:/bin")
+def _python(monkeypatch):
+    """The scripts' own python is this one, as with a worker."""
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
 
 
 def script(name, folder, home, monkeypatch):
@@ -119,6 +120,32 @@ def test_nothing_is_restored_over_anything(used, tmp_path, monkeypatch):
     assert not there.exists()
 
 
+def test_a_home_does_not_save_its_own_backups(used, monkeypatch):
+    """Each would hold all those before it."""
+    done = script("backup", used / "backups", used, monkeypatch)
+    assert (done.returncode, "lies in the home" in done.stderr) == (1, True)
+    assert not (used / "backups").exists()
+
+
+def test_artifacts_are_restored_to_an_empty_place(used, tmp_path, monkeypatch):
+    """A folder of artifacts beside the home: saved with it, and nothing of another one is replaced."""
+    program("rclone", "rclone")
+    artifacts = tmp_path / "artifacts"
+    (artifacts / "1").mkdir(parents=True)
+    (artifacts / "1" / "sheet.txt").write_text("first")
+    monkeypatch.setenv("MLFLOW_ARTIFACTS", str(artifacts))
+    assert script("backup", tmp_path / "backups", used, monkeypatch).returncode == 0
+    (backup,) = (tmp_path / "backups").iterdir()
+    (artifacts / "1" / "sheet.txt").write_text("second")
+    there = tmp_path / "there"
+    done = script("restore", backup, there, monkeypatch)
+    assert (done.returncode, f"{artifacts} is not empty" in done.stderr, there.exists()) == (1, True, False)
+    assert (artifacts / "1" / "sheet.txt").read_text() == "second"
+    monkeypatch.setenv("MLFLOW_ARTIFACTS", str(tmp_path / "artifacts there"))
+    assert script("restore", backup, there, monkeypatch).returncode == 0
+    assert (tmp_path / "artifacts there" / "1" / "sheet.txt").read_text() == "first"
+
+
 def test_a_backup_that_fails_leaves_nothing(used, tmp_path, monkeypatch):
     """A database that can't be reached: an error, and no folder that could be taken for a backup."""
     monkeypatch.setenv("MLFLOW_BACKEND", "postgresql+psycopg://goldentwin:a-secret@127.0.0.1:9/mlflow")
@@ -129,15 +156,13 @@ def test_a_backup_that_fails_leaves_nothing(used, tmp_path, monkeypatch):
     assert list((tmp_path / "backups").iterdir()) == []
 
 
-def asked(plant, path, body=None):
+def asked_admin(plant, path, body=None):
     """What MLflow answers to its administrator."""
-    password = (plant.secrets / "mlflow_password").read_text()
-    request = urllib.request.Request(f"http://127.0.0.1:{plant.ports['mlflow']}{path}")
-    request.add_header("Authorization", f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}")
-    request.add_header("Content-Type", "application/json")
-    request.data = json.dumps(body).encode() if body else None
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.load(reply)
+    login = ("admin", (plant.secrets / "mlflow_password").read_text())
+    url = f"http://127.0.0.1:{plant.ports['mlflow']}{path}"
+    status, found = asked(url, "POST" if body else "GET", login=login, body=body)
+    assert status == 200, found
+    return found
 
 
 def started(plant, secrets=None):
@@ -159,13 +184,6 @@ def goldentwin(plant, *arguments):
     return done.stdout
 
 
-def stored(plant):
-    """What lies in MLflow's bucket."""
-    client = plant.s3_client()
-    found = client.list_objects_v2(Bucket="mlflow")["Contents"]
-    return {one["Key"]: client.get_object(Bucket="mlflow", Key=one["Key"])["Body"].read() for one in found}
-
-
 def verdicts(text):
     """What `inspect --json` said of each frame, times aside."""
     said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
@@ -177,6 +195,7 @@ def verdicts(text):
 @pytest.mark.timeout(900)
 def test_a_plant_on_an_empty_machine(plates, tmp_path):
     """PostgreSQL, S3, MLflow with users: rows, answers, parts with their pictures, and the same verdicts again."""
+    program("rclone", "rclone")
     frames = write_frames(tmp_path / "frames", FRAMES)
     variables = {"FRAMES": str(tmp_path), "MLFLOW_WORKER": "admin"}
     with running_postgres(postgres_programs()) as postgres:
@@ -193,9 +212,9 @@ def test_a_plant_on_an_empty_machine(plates, tmp_path):
             path = f"/api/3.0/mlflow/traces/{trace}"
             verdict = {"assessment_name": "verdict", "trace_id": trace, "feedback": {"value": True}}
             verdict["source"] = {"source_type": "HUMAN", "source_id": "anna"}
-            asked(here, f"{path}/assessments", {"assessment": verdict})
+            asked_admin(here, f"{path}/assessments", {"assessment": verdict})
             goldentwin(here, "review", "pull")
-            rows, part, pictures = all_rows(records), asked(here, path), stored(here)
+            rows, part, pictures = all_rows(records), asked_admin(here, path), here.s3.objects()
             judged = verdicts(goldentwin(here, "inspect", PRODUCT, str(frames), "--json"))
             kept = files(here.home)
             here.finish("backup")
@@ -215,10 +234,11 @@ def test_a_plant_on_an_empty_machine(plates, tmp_path):
             assert files(there.home) == kept
             assert all_rows((there.secrets / "records_url").read_text()) == rows
             there.start("mlflow")
-            assert asked(there, path) == part
-            assert stored(there) == pictures
+            assert asked_admin(there, path) == part
+            assert there.s3.objects() == pictures
             assert verdicts(goldentwin(there, "inspect", PRODUCT, str(frames), "--json")) == judged
             goldentwin(there, "batch", PRODUCT, "--frames", str(frames))
-            assert len(all_rows((there.secrets / "records_url").read_text())["verdicts"]) == FRAMES
+            again = all_rows((there.secrets / "records_url").read_text())
+            assert again["verdicts"] == rows["verdicts"]  # with the times at which they were judged: nothing was anew
         finally:
             there.stop()

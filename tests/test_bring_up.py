@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psycopg
 import pytest
 import yaml
 from drawn_night import PRODUCT, write_frames
+from mlflow_server import asked
 from native_plant import COMPOSE, PROJECT, compose, native_plant
 
 DOCKER = PROJECT / "docker"
@@ -96,19 +94,6 @@ def test_secrets_are_made_once(tmp_path):
     assert json.loads(first["s3_config"])["identities"][0]["credentials"][0]["secretKey"] == first["s3_secret"]
 
 
-def asked(address, user=None, password=None):
-    """The status that a server answers with."""
-    request = urllib.request.Request(address)
-    if user:
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {token}")
-    try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return reply.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
@@ -141,7 +126,6 @@ def test_the_whole_stack_judges_a_night(plates, postgres, tmp_path):
         assert pushed >= FRAMES // 10
         password = (plant.secrets / "mlflow_password").read_text()
         experiments = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=10"
-        assert [asked(experiments), asked(experiments, "admin", "wrong"), asked(experiments, "admin", password)] == [
-            401, 401, 200,
-        ]  # fmt: skip
-        assert asked(f"{prefect}/api/admin/version") == 401
+        logins = ("", ""), ("admin", "wrong"), ("admin", password)
+        assert [asked(experiments, login=login)[0] for login in logins] == [401, 401, 200]
+        assert asked(f"{prefect}/api/admin/version")[0] == 401

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from camera_samples import next_shot, read_on
+from programs import program
 from video_sources import took
 
 from pipeline.cameras import CameraLostError, aravis_library
@@ -22,10 +22,7 @@ FAKE_CAMERA = "arv-fake-gv-camera-0.8"
 @contextmanager
 def fake_gige_camera(*options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Aravis' fake GigE camera on loopback, 25 frames a second of 512 x 512 grey pixels."""
-    program = shutil.which(FAKE_CAMERA)
-    if program is None:
-        pytest.skip(f"{FAKE_CAMERA} is not installed (Debian: apt-get install aravis-tools)")
-    process = subprocess.Popen([program, "-i", "127.0.0.1", "-s", "GT01", *options])
+    process = subprocess.Popen([program(FAKE_CAMERA, "aravis-tools"), "-i", "127.0.0.1", "-s", "GT01", *options])
     time.sleep(0.5)
     try:
         yield process

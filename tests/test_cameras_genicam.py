@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from camera_samples import next_shot, read_on
+from programs import lacking
 
 from pipeline.cameras import CameraLostError, genicam
 from pipeline.cameras.genicam import GenICamCamera, GenICamDevice
@@ -28,7 +29,7 @@ def producer() -> Path:
     folder = Path(str(found.origin)).parent if found else Path()
     path = folder / "viky.cti"
     if not path.is_file():
-        pytest.skip("no GenTL producer (the package genicam brings one from 1.6 on)")
+        lacking("no GenTL producer (the package genicam brings one from 1.6 on)")
     return path
 
 

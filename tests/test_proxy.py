@@ -14,7 +14,7 @@ import pytest
 from drawn_night import environment
 from line_page_samples import MovingLine
 from mlflow_server import ADMIN, ADMIN_PASSWORD, asked, running_mlflow
-from nginx_proxy import NAME, nginx_program, running_proxy
+from nginx_proxy import NAME, running_proxy
 from plate_page import plate_snapshot
 from prefect_server import AUTH, running_prefect
 from websockets.exceptions import ConnectionClosed
@@ -33,8 +33,6 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory):
     """All of it behind the proxy; its name leads to this machine while tests run."""
-    if nginx_program() is None:
-        pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
     folder = tmp_path_factory.mktemp("proxy")
     served = {"PREFECT_UI_SERVE_BASE": "/prefect", "PREFECT_SERVER_UI_API_URL": f"https://{NAME}/api"}
     options = ("--allowed-hosts", NAME, "--cors-allowed-origins", f"https://{NAME}")

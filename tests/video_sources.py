@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,9 +13,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from camera_samples import encoded, numbered
 from numpy.typing import NDArray
+from programs import program
 
 RATE = 25
 
@@ -39,10 +38,7 @@ def write_pictures(path: Path, pictures: list[NDArray[np.uint8]], *, rate: float
 
 def ffmpeg() -> str:
     """The program, or the test is skipped."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        pytest.skip("ffmpeg is not installed (Debian: apt-get install ffmpeg)")
-    return program
+    return program("ffmpeg", "ffmpeg")
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
