@@ -86,18 +86,24 @@ def test_a_home_comes_back(used, tmp_path, monkeypatch):
 
 
 def test_goldens_outside_of_the_home_come_back(used, tmp_path, monkeypatch):
-    """As with the embedded default, where they lie beside it."""
+    """As with the embedded default, where they lie beside it, and a fresh clone has a page there already."""
     goldens = (used / "reference_images").rename(tmp_path / "goldens")
+    (goldens / "README.md").write_text("old")
     monkeypatch.setenv("GOLDENTWIN_REFERENCES", str(goldens))
     assert script("backup", tmp_path / "backups", used, monkeypatch).returncode == 0
     (backup,) = (tmp_path / "backups").iterdir()
+    done = script("restore", backup, tmp_path / "there", monkeypatch)
+    assert (done.returncode, "holds goldens" in done.stderr) == (1, True)
     monkeypatch.delenv("GOLDENTWIN_REFERENCES")
     done = script("restore", backup, tmp_path / "there", monkeypatch)
-    assert done.returncode == 1
-    assert "GOLDENTWIN_REFERENCES" in done.stderr
-    monkeypatch.setenv("GOLDENTWIN_REFERENCES", str(tmp_path / "goldens there"))
+    assert (done.returncode, "GOLDENTWIN_REFERENCES" in done.stderr) == (1, True)
+    clone = tmp_path / "goldens there"
+    clone.mkdir()
+    (clone / "README.md").write_text("new")
+    monkeypatch.setenv("GOLDENTWIN_REFERENCES", str(clone))
     assert script("restore", backup, tmp_path / "there", monkeypatch).returncode == 0
-    assert files(tmp_path / "goldens there") == files(goldens)
+    assert (clone / "README.md").read_text() == "new"
+    assert {**files(clone), "README.md": b"old"} == files(goldens)
 
 
 def test_nothing_is_restored_over_anything(used, tmp_path, monkeypatch):

@@ -72,6 +72,15 @@ def test_everything_that_compose_names_is_there():
     assert gpu == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
 
 
+def test_what_is_copied_into_images_is_sent_and_secrets_are_not():
+    """Neither to the engine nor into the repository."""
+    sent = {line[1:] for line in (PROJECT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = re.findall(r"^COPY (.+) \S+$", (DOCKER / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sent == {source for line in copied for source in line.split()}
+    ignored = (PROJECT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {f"/docker/{name}" for name in ("secrets/", "certificates/", "backups/", ".env")} <= set(ignored)
+
+
 def test_secrets_stay_out_of_the_environment():
     """The compose file has paths of files where passwords are wanted."""
     assert not re.search(r"://[^\s/]*:[^\s/]*@", COMPOSE.read_text(encoding="utf-8"))
