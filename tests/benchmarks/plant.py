@@ -129,7 +129,7 @@ def _night(plant: Site, folder: Path, postgres: PostgresServer, *, workers: int,
 
 def _ended(site: PrefectSite) -> bool:
     time.sleep(1)
-    return site.states("plant-night")[0] not in {"Scheduled", "Late", "Pending", "Running"}
+    return site.runs("plant-night")[0]["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 def _rows(url: str) -> tuple[int, int]:
