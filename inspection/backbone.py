@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import warnings
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MISFITS = (RuntimeError, KeyError, ValueError, AttributeError, TypeError, IndexError, AssertionError)
 """What timm and torch raise where a backbone, its weights, its levels and a size don't go together."""
+
+_UNIT = 32  # pixels: working sizes are multiples of it
 
 
 class FittedBackbone(NamedTuple):
@@ -64,6 +67,61 @@ def resized(features: torch.Tensor, side: int) -> torch.Tensor:
     if int(features.shape[-1]) == side:
         return features
     return functional.interpolate(features, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def with_fixed_padding(network: nn.Module, example: torch.Tensor) -> nn.Module:
+    """A copy whose convolutions "same" as TensorFlow's pad by constants instead of by the size that they are given.
+
+    An exported graph then has no arithmetic on sizes in it, and ONNX Runtime takes the padding into the convolution.
+    The outputs are the same to the bit for all images whose sides are multiples of 32. Convolutions of which that is
+    not certain stay as they are.
+
+    Args:
+        network: takes (B, S, S, 3) images.
+        example: such images.
+    """
+    from timm.layers.conv2d_same import Conv2dSame  # noqa: PLC0415 - see `_body`
+
+    if not any(isinstance(module, Conv2dSame) for module in network.modules()):
+        return network
+    copied = copy.deepcopy(network)
+    seen: dict[nn.Module, int] = {}
+    same = [module for module in copied.modules() if isinstance(module, Conv2dSame)]
+    hooks = [module.register_forward_pre_hook(lambda m, given: seen.update({m: given[0].shape[-1]})) for module in same]
+    with torch.inference_mode():
+        copied(example)
+    for hook in hooks:
+        hook.remove()
+    for parent in list(copied.modules()):
+        for name, child in list(parent.named_children()):
+            if child in seen and _divides_evenly(child, seen[child], int(example.shape[1])):
+                setattr(parent, name, _padded_by_constants(child))
+    return copied
+
+
+def _divides_evenly(convolution: nn.Module, given: int, side: int) -> bool:
+    """Whether what it is given is a multiple of its stride for every image whose side is a multiple of 32."""
+    strides = cast("nn.Conv2d", convolution).stride
+    return all(_UNIT * given % (side * stride) == 0 for stride in strides)
+
+
+def _padded_by_constants(same: nn.Module) -> nn.Module:
+    """TensorFlow's rule: what is missing of kernel over stride, the odd one behind."""
+    found = cast("nn.Conv2d", same)
+    plain = nn.Conv2d(
+        found.in_channels,
+        found.out_channels,
+        cast("tuple[int, int]", found.kernel_size),
+        cast("tuple[int, int]", found.stride),
+        dilation=cast("tuple[int, int]", found.dilation),
+        groups=found.groups,
+        bias=found.bias is not None,
+    )
+    plain.weight, plain.bias = found.weight, found.bias
+    sizes = zip(found.kernel_size, found.stride, found.dilation, strict=True)
+    down, across = (max((kernel - 1) * dilation + 1 - stride, 0) for kernel, stride, dilation in sizes)
+    padding = (across // 2, across - across // 2, down // 2, down - down // 2)
+    return nn.Sequential(nn.ZeroPad2d(padding), plain)
 
 
 def fit_backbone(choice: EncoderChoice, state: Mapping[str, torch.Tensor], side: int) -> FittedBackbone:

@@ -69,10 +69,9 @@ class DescriptorNetwork(nn.Module):
         pixels = images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.offset  # (B, 3, S, S)
         found = zip(self.backbone(pixels), self.strides, strict=True)
         levels = [_on_grid(level, stride, images) for level, stride in found]  # (B, C_level, S / 8, S / 8) each
-        direction = torch.cat([_direction(level) for level in levels], dim=1)
-        features = torch.cat(levels, dim=1)
-        intensity = features.sign() * features.abs().sqrt()
-        return direction.flatten(2).transpose(1, 2), intensity.flatten(2).transpose(1, 2)
+        parts = [level.flatten(2).transpose(1, 2) for level in levels]  # (B, P, C_level) each
+        direction, features = torch.cat([_direction(part) for part in parts], dim=2), torch.cat(parts, dim=2)
+        return direction, features / features.abs().clamp_min(1e-30).sqrt()
 
 
 def _on_grid(features: torch.Tensor, stride: int | None, images: torch.Tensor) -> torch.Tensor:
@@ -87,9 +86,9 @@ def _on_grid(features: torch.Tensor, stride: int | None, images: torch.Tensor) -
 
 
 def _direction(features: torch.Tensor) -> torch.Tensor:
-    """Split (B, C, g, g) into unit vector and log-length: (B, C + 1, g, g)."""
-    length = features.square().sum(dim=1, keepdim=True).clamp_min(1e-12).sqrt()
-    return torch.cat([features / length, length.log()], dim=1)
+    """Split (B, P, C) into unit vectors and log-lengths: (B, P, C + 1)."""
+    length = features.square().sum(dim=2, keepdim=True).clamp_min(1e-12).sqrt()
+    return torch.cat([features / length, length.log()], dim=2)
 
 
 def load_encoder(choice: EncoderChoice, *, side: int = USUAL_SIDE) -> DescriptorNetwork:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 
+from inspection.backbone import with_fixed_padding
 from inspection.cache import keep, kept
 from inspection.cuda import HalfPrecision, OwnStreams, float32_throughout, on_device, settled
 from inspection.encoder import USUAL_SIDE, DescriptorNetwork, encoder_digest, load_encoder
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from inspection.recipe import EncoderChoice
 
 _OPSET = 17
+_EXPORT = 2  # to be raised when the graph of the same network is written in another way
 
 
 class EngineChoice(StrEnum):
@@ -100,7 +102,7 @@ class OnnxEngine:
     device = torch.device("cpu")
 
     def __init__(self, choice: EncoderChoice, *, cache: Path | None, side: int = USUAL_SIDE, threads: int = 1) -> None:
-        path = cache and cache / f"encoder-{encoder_digest(choice)}-{side}.cached"
+        path = cache and cache / f"encoder-{encoder_digest(choice)}-{side}-{_EXPORT}.cached"
         model = kept(path) if path else None
         if model is None:
             model = export_onnx(load_encoder(choice, side=side), side=side)
@@ -183,8 +185,9 @@ def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:
         path = Path(folder, "encoder.onnx")
         warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # other backbones' sizes
+        warnings.filterwarnings("ignore", "Constant folding")  # of the constants of padding, which ONNX Runtime folds
         torch.onnx.export(
-            network,
+            with_fixed_padding(network, example),
             (example,),
             str(path),
             dynamo=False,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from inspection.backbone import with_fixed_padding
 from inspection.cache import keep, kept
 from inspection.cuda import float32_throughout, on_device, settled
 from inspection.engine import EngineChoice, open_session
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from inspection.learned.design import LevelEncoder, TrainedTwin, Twin
 
 _OPSET = 17
+_EXPORT = 2  # to be raised when the graph of the same network is written in another way
 _TRACED_SIDE = 64  # the graph is free in size
 
 
@@ -177,8 +179,15 @@ def export(module: nn.Module, example: tuple[torch.Tensor, ...]) -> bytes:
         path = Path(folder, "twin.onnx")
         warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # sizes are free
+        warnings.filterwarnings("ignore", "Constant folding")  # of the constants of padding, which ONNX Runtime folds
         torch.onnx.export(
-            module.eval(), example, str(path), opset_version=_OPSET, dynamo=False, input_names=inputs, dynamic_axes=axes
+            with_fixed_padding(module.eval(), example[0]),
+            example,
+            str(path),
+            opset_version=_OPSET,
+            dynamo=False,
+            input_names=inputs,
+            dynamic_axes=axes,
         )
         return path.read_bytes()
 
@@ -195,7 +204,7 @@ def _session(
 
 
 def _part(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.name}-{name}.cached")
+    return path.with_name(f"{path.name}-{name}-{_EXPORT}.cached")
 
 
 def _run(session: onnxruntime.InferenceSession, *values: NDArray[Any]) -> list[NDArray[np.float32]]:

@@ -175,10 +175,7 @@ def whole_path(home: Path, inspectors: dict[RegistrationMethod, Inspector], pyth
 
 def started(python: Path, home: Path, work: Path) -> subprocess.Popen[str]:
     """PatchCore in its own Python, fitted on the same goldens with the same weights."""
-    backbone = load_encoder(EncoderChoice()).backbone
-    save_file(
-        {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}, work / "weights.safetensors"
-    )
+    save_file({name: tensor.contiguous() for name, tensor in whole_weights().items()}, work / "weights.safetensors")
     command = [python, Path(__file__).with_name("patchcore.py"), "--weights", work / "weights.safetensors"]
     command += ["--goldens", home / "goldens", "--frames", home / "frames", "--work", work, "--threads", str(cores())]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
