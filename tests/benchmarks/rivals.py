@@ -176,10 +176,12 @@ def whole_path(home: Path, inspectors: dict[RegistrationMethod, Inspector], pyth
 def started(python: Path, home: Path, work: Path) -> subprocess.Popen[str]:
     """PatchCore in its own Python, fitted on the same goldens with the same weights."""
     save_file({name: tensor.contiguous() for name, tensor in whole_weights().items()}, work / "weights.safetensors")
-    command = [python, Path(__file__).with_name("patchcore.py"), "--weights", work / "weights.safetensors"]
+    command = [python, Path(__file__).resolve().with_name("patchcore.py"), "--weights", work / "weights.safetensors"]
     command += ["--goldens", home / "goldens", "--frames", home / "frames", "--work", work, "--threads", str(cores())]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    rival = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    rival = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=work
+    )
     while not (line := rival.stdout.readline()).startswith("ready"):
         assert line, "PatchCore did not start"
     print(f"\nPatchCore's bank: {line.split(maxsplit=1)[1].strip()}")
