@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ def turned(degrees: float, dx: float, dy: float, *, side: int, aspect: float) ->
     with that squeeze.
     """
     centre = (side - 1) / 2
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     a, b, c, d = cos, -sin / aspect, sin * aspect, cos
     return np.array(
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -20,6 +21,7 @@ _STILL: Final = 0.02  # pixels of the level: a step this small ends the iteratio
 _TUKEY: Final = 4.685  # of the residuals' deviation; 95 % efficient on normal residuals
 _OUTLINE: Final = 1.0  # pixels of the coarsest level
 _MAD: Final = 1.4826  # median absolute deviation to standard deviation
+_DX, _DY, _TURN, _GREY, _ONE = range(5)  # the rows of a template's Jacobian
 _COMMON: Final = 0.3  # of the golden that must be seen in the frame, or there is nothing to compare
 
 
@@ -37,7 +39,8 @@ class Template:
         self._outline = _outline(view.levels[LEVELS[0]])
         places = {side: _strongest(view.levels[side]) for side in LEVELS}
         self._points = {side: _points(places[side], side) for side in LEVELS}
-        self._columns = {side: self._jacobian(view.levels[side], places[side]) for side in LEVELS}
+        self._rows = {side: self._jacobian(view.levels[side], places[side]) for side in LEVELS}
+        self._rows_of_shift = {side: rows[[_DX, _DY, _GREY, _ONE]] for side, rows in self._rows.items()}
 
     def refine(self, frame: View, matrix: Matrix, side: int, *, iterations: int, turns: bool) -> Matrix:
         """Improve `matrix` (frame to golden, pixels of a canvas of `CANVAS`) at the level of `side` pixels.
@@ -48,7 +51,7 @@ class Template:
         for _ in range(iterations):
             step = self._step(frame.levels[side], pose, turns=turns)
             pose = step @ pose
-            if np.abs((step - np.eye(3))[:2] @ (side, side, 1)).max() < _STILL:
+            if _moves(step, side) < _STILL:
                 break
         return rescaled(pose, (side, side), (CANVAS, CANVAS))
 
@@ -72,24 +75,28 @@ class Template:
         return _correlation(self._outline.ravel(), blurred.ravel(), seen.ravel())
 
     def _jacobian(self, golden: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.float32]:
-        """(N, 5): change of the grey value by dx, by dy and by turn, the grey value itself, and one."""
+        """(5, N): change of the grey value by dx, by dy and by turn, the grey value itself, and one."""
         side = golden.shape[0]
         gx, gy = _gradients(golden)
         y, x = np.mgrid[:side, :side].astype(np.float32) - (side - 1) / 2
         turn = (gy * x * self.aspect - gx * y / self.aspect) / side
-        columns = np.stack([gx, gy, turn, golden, np.ones_like(golden)], axis=-1).reshape(-1, 5)
-        return np.ascontiguousarray(columns[places], dtype=np.float32)
+        rows = np.stack([gx, gy, turn, golden, np.ones_like(golden)]).reshape(5, -1)
+        return np.ascontiguousarray(rows[:, places], dtype=np.float32)
 
     def _step(self, frame: NDArray[np.float32], pose: Matrix, *, turns: bool) -> Matrix:
         side = frame.shape[0]
-        columns = self._columns[side]
-        moved = _sampled(frame, pose, self._points[side])
-        residual = moved - columns[:, 3]
-        free = (0, 1, 2, 3, 4) if turns else (0, 1, 3, 4)
-        change = _solved(columns[:, free], residual)
-        degrees = np.degrees(change[2] / side) if turns else 0.0
-        dx, dy = np.clip(change[:2], -side / 8, side / 8)
-        return turned(float(np.clip(degrees, -15, 15)), dx, dy, side=side, aspect=self.aspect)
+        rows = self._rows[side]
+        residual = _sampled(frame, pose, self._points[side]) - rows[_GREY]
+        change = _solved(rows if turns else self._rows_of_shift[side], residual).tolist()
+        degrees = math.degrees(change[_TURN] / side) if turns else 0.0
+        dx, dy = (min(max(shift, -side / 8), side / 8) for shift in change[:2])
+        return turned(min(max(degrees, -15.0), 15.0), dx, dy, side=side, aspect=self.aspect)
+
+
+def _moves(step: Matrix, side: int) -> float:
+    """How far an affine step moves the last corner, in pixels of the level: the larger of both directions."""
+    (a, b, dx), (c, d, dy) = step[:2].tolist()
+    return max(abs((a - 1 + b) * side + dx), abs((c + d - 1) * side + dy))
 
 
 def _outline(picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -112,15 +119,16 @@ def _gradients(golden: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
     return gx, gy  # type: ignore[return-value]
 
 
-def _points(places: NDArray[np.intp], side: int) -> NDArray[np.float64]:
-    """(3, N): x, y and one of each place."""
+def _points(places: NDArray[np.intp], side: int) -> NDArray[np.float32]:
+    """(2, N): x and y of each place."""
     y, x = np.divmod(places, side)
-    return np.stack([x, y, np.ones_like(x)]).astype(np.float64)
+    return np.stack([x, y]).astype(np.float32)
 
 
-def _sampled(frame: NDArray[np.float32], pose: Matrix, points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The frame's grey values at points of the golden, (N,); NaN outside the frame."""
-    x, y = (np.linalg.inv(pose)[:2] @ points).astype(np.float32)
+def _sampled(frame: NDArray[np.float32], pose: Matrix, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The frame's grey values at points of the golden, (N,); NaN outside the frame. The pose is affine."""
+    back: NDArray[np.float32] = cv2.invertAffineTransform(pose[:2]).astype(np.float32)
+    x, y = back[:, :2] @ points + back[:, 2:]
     return cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan).ravel()  # type: ignore[return-value]
 
 
@@ -132,20 +140,29 @@ def moved_onto(frame: NDArray[np.float32], pose: Matrix) -> NDArray[np.float32]:
     return cv2.warpPerspective(frame, pose, size, borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan)  # type: ignore[return-value]
 
 
-def _solved(columns: NDArray[np.float32], residual: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Weighted least squares; places outside the frame and outliers count nothing."""
+def _solved(rows: NDArray[np.float32], residual: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weighted least squares, (K,) of (K, N) rows; places outside the frame and outliers count nothing."""
     seen = residual == residual  # noqa: PLR0124 - false for NaN, and faster than isnan
     residual = np.where(seen, residual, np.float32(0))
-    weighted = columns * (_biweight(residual) * seen)[:, None]
-    normal = (weighted.T @ columns).astype(np.float64)
-    normal[np.diag_indices_from(normal)] += 1e-6 + 1e-4 * normal.diagonal()
-    return np.linalg.solve(normal, (weighted.T @ residual).astype(np.float64))
+    weighted = rows * (_biweight(residual) * seen)
+    normal = (weighted @ rows.T).astype(np.float64)
+    normal.flat[:: len(rows) + 1] += 1e-6 + 1e-4 * normal.diagonal()
+    return np.linalg.solve(normal, (weighted @ residual).astype(np.float64))
 
 
 def _biweight(residual: NDArray[np.float32]) -> NDArray[np.float32]:
-    scale = _MAD * float(np.median(np.abs(residual[::4]))) + 0.05
-    weights: NDArray[np.float32] = np.square(np.clip(1 - np.square(residual / np.float32(_TUKEY * scale)), 0, None))
-    return weights
+    scale = _MAD * _median(np.abs(residual[::4])) + 0.05
+    weights = residual * np.float32(1 / (_TUKEY * scale))
+    np.subtract(1, weights * weights, out=weights)
+    np.maximum(weights, 0, out=weights)
+    return weights * weights
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    """`np.median` without its checks, which cost more than 500 values do."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    parted = np.partition(values, (low, high))
+    return (float(parted[low]) + float(parted[high])) / 2
 
 
 def _correlation(golden: NDArray[np.float32], moved: NDArray[np.float32], seen: NDArray[np.bool_]) -> float:
