@@ -115,7 +115,8 @@ class OnnxEngine:
     def describe(self, images: Sequence[NDArray[np.uint8]]) -> Descriptors:
         """One image a call: batches gain nothing on the CPU, and a frame's verdict can't depend on its batch."""
         outputs = [self._session.run(None, {"images": image[None]}) for image in images]
-        return Descriptors(*(torch.from_numpy(np.concatenate(column)) for column in zip(*outputs, strict=True)))
+        columns = zip(*outputs, strict=True)
+        return Descriptors(*(torch.from_numpy(one[0] if len(one) == 1 else np.concatenate(one)) for one in columns))
 
     def own_stream(self) -> AbstractContextManager[object]:
         """Threads share nothing on a CPU."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,8 +34,8 @@ def turned(degrees: float, dx: float, dy: float, *, side: int, aspect: float) ->
 
 def rescaled(matrix: Matrix, source: tuple[int, int], target: tuple[int, int]) -> Matrix:
     """The same pose for images of another (height, width); pixel centres lie at whole numbers."""
-    change = _resize(source, target)
-    moved = change @ matrix @ np.linalg.inv(change)
+    change, back = _resize(source, target)
+    moved = change @ matrix @ back
     result: Matrix = moved / moved[2, 2]
     return result
 
@@ -47,6 +48,12 @@ def corner_displacement(first: Matrix, second: Matrix, side: int) -> float:
     return float(np.linalg.norm(one[:2] / one[2] - two[:2] / two[2], axis=0).mean())
 
 
-def _resize(source: tuple[int, int], target: tuple[int, int]) -> Matrix:
+@lru_cache(maxsize=64)  # a frame asks some thirty times, for few sizes
+def _resize(source: tuple[int, int], target: tuple[int, int]) -> tuple[Matrix, Matrix]:
+    """The change of coordinates, and its inverse."""
     sy, sx = target[0] / source[0], target[1] / source[1]
-    return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
+    change = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
+    back = np.linalg.inv(change)
+    change.setflags(write=False)
+    back.setflags(write=False)
+    return change, back

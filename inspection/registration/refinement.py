@@ -96,7 +96,7 @@ class Template:
 def _moves(step: Matrix, side: int) -> float:
     """How far an affine step moves the last corner, in pixels of the level: the larger of both directions."""
     (a, b, dx), (c, d, dy) = step[:2].tolist()
-    return max(abs((a - 1 + b) * side + dx), abs((c + d - 1) * side + dy))
+    return float(max(abs((a - 1 + b) * side + dx), abs((c + d - 1) * side + dy)))
 
 
 def _outline(picture: NDArray[np.float32]) -> NDArray[np.float32]:
