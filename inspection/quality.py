@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -107,8 +107,13 @@ def measure_quality(image: NDArray[np.uint8]) -> FrameQuality:
     """Measure an RGB uint8 (H, W, 3) picture on a grey copy of at most 256 pixels a side."""
     height, width = image.shape[:2]
     grey = small_grey(image)
+    mean, variance = _moments(grey)
     return FrameQuality(
-        brightness=float(grey.mean()), focus=_focus(grey), contrast=_contrast(grey), width=width, height=height
+        brightness=mean,
+        focus=_focus(grey, variance),
+        contrast=_contrast(grey, variance),
+        width=width,
+        height=height,
     )
 
 
@@ -128,7 +133,13 @@ def aspect_change(one: FrameQuality, other: FrameQuality) -> float:
     return max(ratio, 1 / ratio) - 1
 
 
-def _focus(grey: NDArray[np.float32]) -> float:
+def _moments(grey: NDArray[Any]) -> tuple[float, float]:
+    """Mean and variance of the grey values, in double precision; several times faster than NumPy's."""
+    mean, deviation = cv2.meanStdDev(grey)
+    return float(mean[0, 0]), float(deviation[0, 0]) ** 2
+
+
+def _focus(grey: NDArray[np.float32], variance: float) -> float:
     """The energy of the Laplacian of Gaussian, sharp edges foremost, over the variance of grey values.
 
     The Laplacian's energy is the focus measure of Subbarao, Choi and Nikzad (Optical Engineering 32, 1993). The
@@ -137,16 +148,16 @@ def _focus(grey: NDArray[np.float32]) -> float:
     """
     smooth = cv2.GaussianBlur(grey, (0, 0), 1)
     energy = np.square(cv2.Laplacian(smooth, cv2.CV_32F, ksize=3))
-    return float(np.sqrt(np.square(energy).mean(dtype=np.float64)) / (grey.var(dtype=np.float64) + 1))
+    return float(np.sqrt(np.square(energy).mean(dtype=np.float64)) / (variance + 1))
 
 
-def _contrast(grey: NDArray[np.float32]) -> float:
+def _contrast(grey: NDArray[np.float32], variance: float) -> float:
     """The standard deviation between blocks, less what noise inside them gives it (one-way analysis of variance)."""
     height, width = grey.shape
     rows, columns = min(BLOCKS, height), min(BLOCKS, width)
     means = cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA)
-    between = means.var(dtype=np.float64)
-    within = max(grey.var(dtype=np.float64) - between, 0.0)
+    _, between = _moments(means)
+    within = max(variance - between, 0.0)
     pixels = (height * width) / (rows * columns)
     noise = within / (pixels - 1) if pixels > 1 else 0.0
     return float(np.sqrt(max(between - noise, 0.0)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 from inspection.calibration.policy import Policy
@@ -54,7 +55,7 @@ class Calibration:
             message = f"a threshold is a similarity between 0 and 1, not {self.threshold}"
             raise CalibrationError(message)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """12 hex digits over what decides verdicts: threshold, provisional, binding, policy and counts."""
         decisive = ("threshold", "provisional", "binding", "policy", "good", "defective")

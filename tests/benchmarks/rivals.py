@@ -37,7 +37,7 @@ from pipeline.opening import keep_calibration, open_inspector
 from pipeline.reading import list_frames
 from pipeline.workspace import Workspace, cores
 
-GOLDENS, FRAMES, ROUNDS = 16, 48, 7
+GOLDENS, FRAMES, ROUNDS = 16, 96, 7
 
 
 def main() -> None:
