@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import cv2
@@ -18,16 +15,16 @@ from inspection.cache import keep, kept
 from inspection.cuda import HalfPrecision, OwnStreams, float32_throughout, on_device, settled
 from inspection.encoder import USUAL_SIDE, DescriptorNetwork, encoder_digest, load_encoder
 from inspection.errors import EngineError
+from inspection.graph import exported, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    import onnxruntime
     from numpy.typing import NDArray
 
     from inspection.recipe import EncoderChoice
 
-_OPSET = 17
 _EXPORT = 2  # to be raised when the graph of the same network is written in another way
 
 
@@ -108,6 +105,7 @@ class OnnxEngine:
             model = export_onnx(load_encoder(choice, side=side), side=side)
             if path:
                 keep(path, model)
+        self.threads = threads
         self._session = open_session(model, threads=threads)
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
@@ -182,29 +180,4 @@ def export_onnx(network: DescriptorNetwork, *, side: int) -> bytes:
         "direction": {0: "batch", 1: "places"},
         "intensity": {0: "batch", 1: "places"},
     }
-    with TemporaryDirectory(prefix="goldentwin-") as folder, warnings.catch_warnings():
-        path = Path(folder, "encoder.onnx")
-        warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # other backbones' sizes
-        warnings.filterwarnings("ignore", "Constant folding")  # of the constants of padding, which ONNX Runtime folds
-        torch.onnx.export(
-            with_fixed_padding(network, example),
-            (example,),
-            str(path),
-            dynamo=False,
-            opset_version=_OPSET,
-            input_names=["images"],
-            output_names=["direction", "intensity"],
-            dynamic_axes=axes,
-        )
-        return path.read_bytes()
-
-
-def open_session(model: bytes, *, threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX Runtime session on the CPU with `threads` threads."""
-    import onnxruntime  # noqa: PLC0415 - slow to import, and not needed on CUDA
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return exported(with_fixed_padding(network, example), (example,), ("images",), ("direction", "intensity"), axes)

@@ -32,6 +32,7 @@ from inspection.golden_model import (
     save_golden_model,
     working_image,
 )
+from inspection.onnx_comparison import comparer_on
 from inspection.prepared import PreparedFrame, place_weights, scaling, unshown
 from inspection.quality import QualityGate, measure_quality
 from inspection.registration import Registrar, warp
@@ -99,7 +100,7 @@ class Inspector:
         self._registrar = Registrar(self._working, recipe.registration, aspect=width / height)
         self._engine = open_engine(recipe.encoder, engine=engine, cache=self._cache, side=self._side)
         self._model = self._golden_model(images)
-        self._comparer = self._model.comparer.to(self._engine.device)
+        self._comparer = comparer_on(self._engine, self._model.comparer)
         self._learned = self._learned_comparison(engine)
         self._gate = QualityGate(self._model.qualities, recipe.quality)
         self._sensitivity = sensitivity_map(self._side, reference_set.roi(), recipe.regions)

@@ -12,7 +12,10 @@ import torch
 from drawn_line import PLATES, enrol
 from drawn_night import PRODUCT, draw_part
 from safetensors.torch import save_file
+from timm.layers.conv2d_same import Conv2dSame
+from torch import nn
 
+from inspection.backbone import with_fixed_padding
 from inspection.encoder import load_encoder
 from inspection.engine import EngineChoice, OnnxEngine, TorchEngine
 from inspection.errors import TwinError, WeightsError
@@ -154,3 +157,34 @@ def test_training_takes_another_convolutional_encoder(tmp_path):
     twin = Twin(TwinDesign(encoder=choice_of("resnet18", tmp_path, (0, 1, 2)))).eval()
     images = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
     assert twin(images, images).logit.shape == (1, 16, 24)
+
+
+@pytest.mark.parametrize("side", [64, 96, 320])
+def test_fixed_padding_changes_no_bit(side):
+    """The embedded encoder that pads by constants gives what the one that asks for sizes gives, at any size."""
+    network = load_encoder(EncoderChoice())
+    fixed = with_fixed_padding(network, torch.zeros(1, 128, 128, 3, dtype=torch.uint8))
+    assert any(isinstance(module, Conv2dSame) for module in network.modules())
+    assert not any(isinstance(module, Conv2dSame) for module in fixed.modules())
+    images = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for one, other in zip(fixed(images), network(images), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 4, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_padding_that_depends_on_the_size_stays(kernel, stride):
+    """A convolution keeps asking for its size where not every working size is a multiple of its stride."""
+    same = nn.Sequential(*(Conv2dSame(1, 1, kernel, stride=stride, dilation=1 + (kernel == 3)) for _ in range(6)))
+    module = nn.Sequential(_ChannelsFirst(), same).eval()
+    fixed = with_fixed_padding(module, torch.zeros(1, 128, 128, 1))
+    replaced = sum(isinstance(layer, nn.Sequential) for layer in fixed[1])
+    assert replaced == {1: 6, 2: 5, 3: 0}[stride]
+    for side in (32, 96, 160):
+        images = torch.rand(1, side, side, 1, generator=torch.Generator().manual_seed(side))
+        torch.testing.assert_close(fixed(images), module(images), atol=0, rtol=0)
+
+
+class _ChannelsFirst(nn.Module):
+    def forward(self, images):
+        return images.permute(0, 3, 1, 2)

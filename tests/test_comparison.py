@@ -20,6 +20,7 @@ from inspection.golden_model import (
     working_image,
 )
 from inspection.nuisance import draw_nuisances
+from inspection.onnx_comparison import OnnxComparer, comparer_on
 from inspection.recipe import EncoderChoice, RegistrationMethod
 from inspection.registration import Registrar
 
@@ -195,3 +196,16 @@ def test_nuisances_are_drawn_by_seed():
     assert not np.array_equal(one, other)
     assert all(copy.shape == GOLDENS[0].shape and copy.dtype == np.uint8 for copy in one)
     assert not any(np.array_equal(copy, GOLDENS[0]) for copy in one)
+
+
+def test_onnx_runtime_compares_as_torch_does(engine, model):
+    """A CPU's inspector compares as torch does: to the fifth digit, but where golden meets golden and digits cancel."""
+    described = describe(engine, [*GOLDENS, draw_part(77), np.zeros_like(GOLDENS[0])])
+    comparer = comparer_on(engine, model.comparer)
+    assert isinstance(comparer, OnnxComparer)
+    together = comparer.compare(described)
+    in_torch = model.comparer.compare(described)
+    np.testing.assert_allclose(together[len(GOLDENS) :], in_torch[len(GOLDENS) :], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(together, in_torch, atol=1e-3)
+    for index, alone in enumerate(together):
+        np.testing.assert_array_equal(comparer.compare(described.take(index))[0], alone)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,18 +12,19 @@ from torch import nn
 from inspection.backbone import with_fixed_padding
 from inspection.cache import keep, kept
 from inspection.cuda import float32_throughout, on_device, settled
-from inspection.engine import EngineChoice, open_session
+from inspection.engine import EngineChoice
+from inspection.graph import exported, open_session
 from inspection.learned.architecture import PairMaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import onnxruntime
     from numpy.typing import NDArray
 
     from inspection.learned.design import LevelEncoder, TrainedTwin, Twin
 
-_OPSET = 17
 _EXPORT = 2  # to be raised when the graph of the same network is written in another way
 _TRACED_SIDE = 64  # the graph is free in size
 
@@ -171,25 +169,10 @@ def export(module: nn.Module, example: tuple[torch.Tensor, ...]) -> bytes:
     """Trace a module as ONNX, free in batch, height and width of every input."""
     inputs = [f"input{index}" for index in range(len(example))]
     free = {
-        name: dict.fromkeys((0, 1, 2) if tensor.dtype is torch.uint8 else (0, 2, 3), None)
+        name: {axis: f"{name}_{axis}" for axis in ((0, 1, 2) if tensor.dtype is torch.uint8 else (0, 2, 3))}
         for name, tensor in zip(inputs, example, strict=True)
     }
-    axes = {name: {axis: f"{name}_{axis}" for axis in found} for name, found in free.items()}
-    with TemporaryDirectory(prefix="goldentwin-") as folder, warnings.catch_warnings():
-        path = Path(folder, "twin.onnx")
-        warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # sizes are free
-        warnings.filterwarnings("ignore", "Constant folding")  # of the constants of padding, which ONNX Runtime folds
-        torch.onnx.export(
-            with_fixed_padding(module.eval(), example[0]),
-            example,
-            str(path),
-            opset_version=_OPSET,
-            dynamo=False,
-            input_names=inputs,
-            dynamic_axes=axes,
-        )
-        return path.read_bytes()
+    return exported(with_fixed_padding(module.eval(), example[0]), example, inputs, (), free)
 
 
 def _session(

@@ -1,0 +1,62 @@
+"""Torch modules as ONNX graphs, and ONNX Runtime's sessions on the CPU that run them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import onnxruntime
+    from torch import nn
+
+_OPSET = 17
+
+
+def exported(
+    module: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    free: Mapping[str, Mapping[int, str]],
+) -> bytes:
+    """Trace a module as ONNX.
+
+    Args:
+        module: what to trace.
+        example: its arguments.
+        inputs: the arguments' names.
+        outputs: the results' names.
+        free: names of the axes that may be of any size, by argument or result; all others are as in `example`.
+    """
+    with TemporaryDirectory(prefix="goldentwin-") as folder, warnings.catch_warnings():
+        path = Path(folder, "graph.onnx")
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is the old exporter: the new one needs onnxscript
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined] # of sizes that are fixed
+        warnings.filterwarnings("ignore", "Constant folding")  # of the constants of padding, which ONNX Runtime folds
+        torch.onnx.export(
+            module,
+            example,
+            str(path),
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in free.items()},
+        )
+        return path.read_bytes()
+
+
+def open_session(model: bytes, *, threads: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX Runtime session on the CPU with `threads` threads."""
+    import onnxruntime  # noqa: PLC0415 - slow to import, and not needed on CUDA
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
