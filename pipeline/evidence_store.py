@@ -49,6 +49,9 @@ class EvidenceStore(Protocol):
     def ages(self) -> Iterator[EvidenceAge]:
         """Every picture there is, those of a batch one after the other."""
 
+    def examine(self) -> str:
+        """Where pictures lie, in words, once it has answered; changes nothing there."""
+
     def remove(self, evidence: str) -> None:
         """Remove a picture for good; removing it again changes nothing."""
 
@@ -127,6 +130,10 @@ class FolderStore:
                 modified=datetime.fromtimestamp(found.st_mtime, UTC),
                 size=found.st_size,
             )
+
+    def examine(self) -> str:
+        """See `EvidenceStore`."""
+        return f"pictures lie in {self._home / FOLDER}"
 
     def remove(self, evidence: str) -> None:
         """See `EvidenceStore`; with the last picture go its batch's folders."""

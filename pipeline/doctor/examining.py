@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.doctor import libraries, machine, room, services, state
 from pipeline.doctor.finding import Finding, fail
+from pipeline.evidence_store import URL_VARIABLE
 from pipeline.workspace import Workspace
 
 CHECK_SECONDS = 90.0  # the first import of torch or mlflow after an installation takes long on a slow disk
@@ -37,6 +38,7 @@ CHECKS = (
     Check(name="records", look=state.examine_records, if_hung="check the server that GOLDENTWIN_DATABASE_URL names"),
     Check(name="mlflow", look=services.examine_mlflow, if_hung="check the server that MLFLOW_TRACKING_URI names"),
     Check(name="prefect", look=services.examine_prefect, if_hung="check the server that PREFECT_API_URL names"),
+    Check(name="evidence", look=services.examine_evidence, if_hung=f"check the server that {URL_VARIABLE} is kept by"),
     Check(name="products", look=state.examine_products, if_hung="check that the disk of the goldens answers (df)"),
     Check(name="outbox", look=state.examine_outbox, if_hung="check that the disk of the home folder answers (df)"),
 )

@@ -1,4 +1,4 @@
-"""MLflow and Prefect: installed in versions that fit, and the servers that the environment names."""
+"""MLflow, Prefect and S3: installed in versions that fit, and the servers that the environment names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import urllib.request
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
-from inspection.errors import TrackingError
+from inspection.errors import EvidenceError, TrackingError
 from pipeline.doctor.finding import Finding, fail, ok, warn, with_remedy
 from pipeline.doctor.libraries import REINSTALL
+from pipeline.evidence_store import URL_VARIABLE, evidence_store
 from pipeline.secret_files import without_password
 from pipeline.workspace import Workspace
 
@@ -54,6 +55,15 @@ def examine_prefect(_workspace: Workspace) -> list[Finding]:
         remedy = "start it with `goldentwin ui` or `prefect server start`, or unset PREFECT_API_URL"
         return [fail("prefect", f"{installed}, but the server at {without_password(url)}: {problem_there}", remedy)]
     return [ok("prefect", f"{installed}, server at {without_password(url)} answers")]
+
+
+def examine_evidence(workspace: Workspace) -> list[Finding]:
+    """Whether the store for evidence answers: the home, or S3. Batches wait for it."""
+    try:
+        return [ok("evidence", evidence_store(workspace).examine())]
+    except EvidenceError as error:
+        detail, remedy = with_remedy(error, f"mend {URL_VARIABLE}")
+        return [fail("evidence", detail, remedy)]
 
 
 def _fastapi_problem(prefect: str) -> Finding | None:
