@@ -72,12 +72,12 @@ def resized(features: torch.Tensor, side: int) -> torch.Tensor:
 def with_fixed_padding(network: nn.Module, example: torch.Tensor) -> nn.Module:
     """A copy whose convolutions "same" as TensorFlow's pad by constants instead of by the size that they are given.
 
-    An exported graph then has no arithmetic on sizes in it, and ONNX Runtime takes the padding into the convolution.
-    The outputs are the same to the bit for all images whose sides are multiples of 32. Convolutions of which that is
-    not certain stay as they are.
+    In an exported graph the padding then is no arithmetic on sizes, and ONNX Runtime takes it into the convolution.
+    The outputs are the same to the bit for all square images whose sides are multiples of 32, as long as levels grow
+    with the image. Convolutions whose stride does not divide what such images give them stay as they are.
 
     Args:
-        network: takes (B, S, S, 3) images.
+        network: takes (B, S, S, 3) images; it stays as it is.
         example: such images.
     """
     from timm.layers.conv2d_same import Conv2dSame  # noqa: PLC0415 - see `_body`

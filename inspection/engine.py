@@ -15,7 +15,7 @@ from inspection.cache import keep, kept
 from inspection.cuda import HalfPrecision, OwnStreams, float32_throughout, on_device, settled
 from inspection.encoder import USUAL_SIDE, DescriptorNetwork, encoder_digest, load_encoder
 from inspection.errors import EngineError
-from inspection.graph import exported, open_session
+from inspection.graph import exported, graph_path, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inspection.recipe import EncoderChoice
-
-_EXPORT = 2  # to be raised when the graph of the same network is written in another way
 
 
 class EngineChoice(StrEnum):
@@ -92,14 +90,14 @@ class OnnxEngine:
     """ONNX Runtime on the CPU; the exported graph is kept in `cache`, if there is one.
 
     By default a frame has one thread: several frames at once use the cores better than several threads on one frame,
-    which wait for each other after every layer. torch and OpenCV follow.
+    which wait for each other after every layer. torch and OpenCV follow. `threads` tells how many a frame has.
     """
 
     name = "onnx"
     device = torch.device("cpu")
 
     def __init__(self, choice: EncoderChoice, *, cache: Path | None, side: int = USUAL_SIDE, threads: int = 1) -> None:
-        path = cache and cache / f"encoder-{encoder_digest(choice)}-{side}-{_EXPORT}.cached"
+        path = cache and graph_path(cache, f"encoder-{encoder_digest(choice)}-{side}")
         model = kept(path) if path else None
         if model is None:
             model = export_onnx(load_encoder(choice, side=side), side=side)

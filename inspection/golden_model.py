@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METRICS = 2
-COMPARISON_VERSION = 6
+COMPARISON_VERSION = 7
 """To be raised whenever the same goldens would give other distances."""
 _COPIES_IN_ALL = 64
 _MOST_COPIES = 12

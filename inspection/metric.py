@@ -24,8 +24,9 @@ def nearest(queries: torch.Tensor, bank: torch.Tensor) -> tuple[torch.Tensor, to
 
 def nearest_distances(queries: torch.Tensor, columns: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     """The distances alone, (Q,): in the way of every frame, so its bank comes as columns (D, M) with squared norms."""
-    squared = torch.addmm(norms, queries, columns, alpha=-2).amin(dim=1) + queries.square().sum(dim=1)
-    return squared.clamp_min(0).sqrt()
+    parts = torch.split(queries, _QUERIES_AT_ONCE)  # or large images would take gigabytes
+    least = torch.cat([torch.addmm(norms, part, columns, alpha=-2).amin(dim=1) for part in parts])
+    return (least + queries.square().sum(dim=1)).clamp_min(0).sqrt()
 
 
 def fit_projection(goldens: torch.Tensor, changed: Sequence[torch.Tensor], dimensions: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from drawn_night import draw_part
 
-from inspection import comparison
+from inspection import comparison, metric
 from inspection.comparison import fit_comparer
 from inspection.engine import Descriptors, OnnxEngine
 from inspection.golden_model import (
@@ -209,3 +209,24 @@ def test_onnx_runtime_compares_as_torch_does(engine, model):
     np.testing.assert_allclose(together, in_torch, atol=1e-3)
     for index, alone in enumerate(together):
         np.testing.assert_array_equal(comparer.compare(described.take(index))[0], alone)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_no_number_stays_none_in_onnx_runtime(engine, model, part, value):
+    """One value that is no number, or beyond all, makes the frame's distance none too: it can't pass."""
+    parts = list(describe(engine, GOLDENS[:1]))
+    parts[part] = parts[part].clone()
+    parts[part][0, 100, 7] = value
+    read = comparer_on(engine, model.comparer).compare(Descriptors(*parts))
+    assert not np.isfinite(read.max())
+
+
+def test_large_images_are_compared_in_portions(engine, monkeypatch):
+    """Portions of the places give what all at once give, to the bit of rounding."""
+    comparer = made(engine, GOLDENS[:1]).comparer
+    described = describe(engine, [draw_part(5)])
+    whole = comparer.compare(described)
+    monkeypatch.setattr(metric, "_QUERIES_AT_ONCE", 100)
+    for one in (comparer, comparer_on(engine, comparer)):
+        np.testing.assert_allclose(one.compare(described), whole, atol=1e-4)

@@ -18,6 +18,7 @@ from inspection.cuda import HalfPrecision
 from inspection.encoder import load_encoder
 from inspection.engine import Descriptors, EngineChoice, OnnxEngine, TorchEngine, export_onnx, open_engine
 from inspection.errors import EngineError
+from inspection.graph import open_session
 from inspection.recipe import EncoderChoice
 
 IMAGES = [draw_part(seed, scratched=seed == 2) for seed in range(3)]  # (128, 128, 3) each
@@ -202,3 +203,12 @@ def test_threads_on_cuda_do_not_disturb_each_other(name):
 def _never(*_args, **_options):
     message = "the export was made again"
     raise AssertionError(message)
+
+
+def test_exports_take_turns():
+    """Several threads may export at once, though torch can do one at a time only."""
+    network = load_encoder(EncoderChoice())
+    with ThreadPoolExecutor(3) as pool:
+        graphs = list(pool.map(lambda side: export_onnx(network, side=side), (64, 64, 96)))
+    assert graphs[0] == graphs[1]
+    assert all(open_session(graph, threads=1) for graph in graphs)

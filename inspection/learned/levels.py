@@ -13,7 +13,7 @@ from inspection.backbone import with_fixed_padding
 from inspection.cache import keep, kept
 from inspection.cuda import float32_throughout, on_device, settled
 from inspection.engine import EngineChoice
-from inspection.graph import exported, open_session
+from inspection.graph import exported, graph_path, open_session
 from inspection.learned.architecture import PairMaps
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from inspection.learned.design import LevelEncoder, TrainedTwin, Twin
 
-_EXPORT = 2  # to be raised when the graph of the same network is written in another way
 _TRACED_SIDE = 64  # the graph is free in size
 
 
@@ -40,7 +39,7 @@ class OnnxLevels:
     """An encoder in ONNX Runtime: several times faster on a CPU than eager torch."""
 
     def __init__(self, encoder: LevelEncoder, *, threads: int, path: Path | None = None) -> None:
-        self._session = _session(encoder, (_images(),), path, threads)
+        self._session = _encoder_session(encoder, path, threads)
 
     def levels(self, images: NDArray[np.uint8]) -> list[torch.Tensor]:
         """See `LevelEngine`."""
@@ -107,12 +106,10 @@ class PairEngine:
             torch.set_num_threads(threads)
             levels = twin.encoder(_images())
             named = cache and cache / f"twin-{trained.digest}"
-            self._of_frame = _session(twin.encoder, (_images(),), named and _part(named, "frame"), threads)
+            self._of_frame = _encoder_session(twin.encoder, named and _part(named, "frame"), threads)
             other = twin.golden_encoder
             self._of_golden = (
-                self._of_frame
-                if other is None
-                else _session(other, (_images(),), named and _part(named, "golden"), threads)
+                self._of_frame if other is None else _encoder_session(other, named and _part(named, "golden"), threads)
             )
             self._comparer = _session(
                 _Flat(twin, len(levels)), (*levels, *levels), named and _part(named, "pair"), threads
@@ -172,7 +169,11 @@ def export(module: nn.Module, example: tuple[torch.Tensor, ...]) -> bytes:
         name: {axis: f"{name}_{axis}" for axis in ((0, 1, 2) if tensor.dtype is torch.uint8 else (0, 2, 3))}
         for name, tensor in zip(inputs, example, strict=True)
     }
-    return exported(with_fixed_padding(module.eval(), example[0]), example, inputs, (), free)
+    return exported(module.eval(), example, inputs, (), free)
+
+
+def _encoder_session(encoder: LevelEncoder, path: Path | None, threads: int) -> onnxruntime.InferenceSession:
+    return _session(with_fixed_padding(encoder.eval(), _images()), (_images(),), path, threads)
 
 
 def _session(
@@ -187,7 +188,7 @@ def _session(
 
 
 def _part(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.name}-{name}-{_EXPORT}.cached")
+    return graph_path(path.parent, f"{path.name}-{name}")
 
 
 def _run(session: onnxruntime.InferenceSession, *values: NDArray[Any]) -> list[NDArray[np.float32]]:

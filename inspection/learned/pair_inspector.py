@@ -15,6 +15,7 @@ import numpy as np
 from inspection.calibration.scale import HALF_SIMILARITY_DISTANCE
 from inspection.decision import judge_similarity
 from inspection.encoder import encoder_digest, load_encoder
+from inspection.graph import graph_path
 from inspection.learned.design import LevelEncoder
 from inspection.learned.detection import DefectMap, find_defects, read_maps
 from inspection.learned.levels import PairEngine, open_levels
@@ -196,7 +197,7 @@ class UntrainedPairInspector(PairJudge):
     def __init__(self, *, cache: Path | None = None, engine: str = "auto") -> None:
         super().__init__(0.5, provisional=True)
         encoder = LevelEncoder(load_encoder(PAIR_LEVELS).backbone.requires_grad_(requires_grad=False)).eval()
-        path = cache and cache / f"pair-levels-{encoder_digest(PAIR_LEVELS)}.cached"
+        path = cache and graph_path(cache, f"pair-levels-{encoder_digest(PAIR_LEVELS)}")
         self._engine, self._levels = open_levels(encoder, engine=engine, path=path)
         self._known = encoder_digest(PAIR_LEVELS)
         self._opening = Lock()

@@ -48,7 +48,7 @@ def corner_displacement(first: Matrix, second: Matrix, side: int) -> float:
     return float(np.linalg.norm(one[:2] / one[2] - two[:2] / two[2], axis=0).mean())
 
 
-@lru_cache(maxsize=64)  # a frame asks some thirty times, for few sizes
+@lru_cache(maxsize=64)  # a frame asks some thirty times
 def _resize(source: tuple[int, int], target: tuple[int, int]) -> tuple[Matrix, Matrix]:
     """The change of coordinates, and its inverse."""
     sy, sx = target[0] / source[0], target[1] / source[1]

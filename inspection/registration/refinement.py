@@ -43,7 +43,7 @@ class Template:
         self._rows_of_shift = {side: rows[[_DX, _DY, _GREY, _ONE]] for side, rows in self._rows.items()}
 
     def refine(self, frame: View, matrix: Matrix, side: int, *, iterations: int, turns: bool) -> Matrix:
-        """Improve `matrix` (frame to golden, pixels of a canvas of `CANVAS`) at the level of `side` pixels.
+        """Improve an affine `matrix` (frame to golden, pixels of a canvas of `CANVAS`) at the level of `side` pixels.
 
         With `turns` False only the shift changes.
         """

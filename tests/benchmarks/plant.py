@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -102,7 +103,8 @@ def _night(plant: Site, folder: Path, postgres: PostgresServer, *, workers: int,
     """Run the night on a Prefect server and a database of its own."""
     url = postgres.new_database()
     own = Path(tempfile.mkdtemp(dir=folder))
-    with prefect_site(folder / "home", own, GOLDENTWIN_DATABASE_URL=url, **ONE_THREAD) as site:
+    shutil.copytree(folder / "home", own / "home")  # Prefect's database lies in it
+    with prefect_site(own / "home", own, GOLDENTWIN_DATABASE_URL=url, **ONE_THREAD) as site:
         site.prefect("automation", "create", "--from-file", "flows/automations.yaml")
         site.deploy([one for one in deployments(plant) if one["name"] in {"plant-night", "night-shard"}])
         started = [site.start_worker("gpu-pool", "gpu") for _ in range(workers)]
