@@ -60,7 +60,7 @@ def main() -> int:
     if programs is None:
         sys.exit("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     with tempfile.TemporaryDirectory() as folder, running_postgres(programs) as postgres:
-        site = _plant(Path(folder), count)
+        site = drawn_plant(Path(folder), count)
         nights = {
             "one worker": _night(site, Path(folder), postgres, workers=1),
             "two workers": _night(site, Path(folder), postgres, workers=2),
@@ -71,7 +71,7 @@ def main() -> int:
     return int(any((one.rows, one.distinct, one.state) != (whole, whole, "Completed") for one in nights.values()))
 
 
-def _plant(folder: Path, count: int) -> Site:
+def drawn_plant(folder: Path, count: int) -> Site:
     """Four drawn boards, enrolled and provisionally calibrated, and a night's frames of each."""
     workspace = Workspace.locate(folder / "home")
     products = []
@@ -111,13 +111,13 @@ def _night(plant: Site, folder: Path, postgres: PostgresServer, *, workers: int,
         site.start_worker("gpu-pool", "plant")
         site.prefect("deployment", "run", "plant-night/plant-night")
         if kill:
-            site.wait_for(lambda: _rows(url)[0] > 100, PATIENCE)
+            site.wait_for(lambda: rows_in(url)[0] > 100, PATIENCE)
             kill_host(started[0])
         site.wait_for(lambda: _ended(site), PATIENCE)
         night = site.runs("plant-night")[0]  # those after it are scheduled for other nights
         sys.stderr.write(f"{night['state']['message']}\n")
         shards = [run for run in site.runs("night-shard") if run["start_time"]]
-        rows, distinct = _rows(url)
+        rows, distinct = rows_in(url)
         done = [run for run in shards if run["state_name"] == "Completed"]
         return Result(
             state=night["state_name"],
@@ -134,7 +134,8 @@ def _ended(site: PrefectSite) -> bool:
     return site.runs("plant-night")[0]["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-def _rows(url: str) -> tuple[int, int]:
+def rows_in(url: str) -> tuple[int, int]:
+    """Rows, and distinct frames of products, in these records."""
     with psycopg.connect(url) as connection:
         try:
             query = "SELECT count(*), count(DISTINCT product || frame) FROM verdicts"
