@@ -1,7 +1,9 @@
 """docker/compose.yaml's services as processes, and a night of 4 products x 500 frames through them, a worker killed.
 
 PostgreSQL, S3, MLflow with users, Prefect with a password and two CPU workers, one of which is killed with -9 with all
-it did, by the commands, variables and order of the compose file. Run: python tests/benchmarks/bring_up.py [--frames 500]
+it did, by the commands, variables and order of the compose file.
+
+Run: python tests/benchmarks/bring_up.py [--frames 500]
 """
 
 from __future__ import annotations
