@@ -203,7 +203,7 @@ def test_a_plant_on_an_empty_machine(plates, tmp_path):
     """PostgreSQL, S3, MLflow with users: rows, answers, parts with their pictures, and the same verdicts again."""
     program("rclone", "rclone")
     frames = write_frames(tmp_path / "frames", FRAMES)
-    variables = {"FRAMES": str(tmp_path), "MLFLOW_WORKER": "admin"}
+    variables = {"FRAMES": str(tmp_path)}
     with running_postgres(postgres_programs()) as postgres:
         here = NativePlant(folder=tmp_path / "here", postgres=postgres, variables=variables)
         try:

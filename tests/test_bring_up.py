@@ -17,6 +17,8 @@ from drawn_night import PRODUCT, write_frames
 from mlflow_server import asked
 from native_plant import COMPOSE, PROJECT, compose, native_plant
 
+from pipeline.cameras.addresses import open_camera
+
 DOCKER = PROJECT / "docker"
 BIN = Path(sys.executable).parent
 FRAMES = 40
@@ -91,6 +93,29 @@ def test_secrets_stay_out_of_the_environment():
                 assert str(value).startswith("/run/secrets/"), (name, key)
 
 
+def test_the_simulated_line_has_a_camera():
+    """The address in the compose file is one."""
+    command = compose()["services"]["line"]["command"]
+    assert open_camera(command[command.index("--source") + 1]) is not None
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_secret_is_refused(tmp_path, text):
+    """No server, worker or backup goes on as if no secret had been meant."""
+    (tmp_path / "empty").write_text(text)
+    given = {**os.environ, "GOLDENTWIN_DATABASE_URL_FILE": str(tmp_path / "empty"), "GOLDENTWIN_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [DOCKER / "entry" / "backup", tmp_path.with_name("backups")],
+        env=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "GOLDENTWIN_DATABASE_URL_FILE" in done.stderr
+    assert "holds no secret" in done.stderr
+
+
 def test_secrets_are_made_once(tmp_path):
     """Nobody else may read them, and what is there stays."""
     command = [DOCKER / "make-secrets", tmp_path / "secrets"]
@@ -99,7 +124,9 @@ def test_secrets_are_made_once(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     assert {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()} == first
     assert set(first) == set(compose()["secrets"])
-    assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "secrets").iterdir())
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    # Compose mounts each file with its mode, and no user in a container owns it
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "secrets").iterdir()} == {0o444}
     assert json.loads(first["s3_config"])["identities"][0]["credentials"][0]["secretKey"] == first["s3_secret"]
 
 
@@ -115,7 +142,7 @@ def test_the_whole_stack_judges_a_night(plates, postgres, tmp_path):
         "night": {"frames_a_shard": 20, "shards_on": "cpu"},
     }
     plates.copy(tmp_path / "home")
-    variables = {"FRAMES": str(tmp_path), "MLFLOW_WORKER": "admin", "LINE_PRODUCT": PRODUCT, "NAME": "localhost"}
+    variables = {"FRAMES": str(tmp_path), "LINE_PRODUCT": PRODUCT, "NAME": "localhost"}
     with native_plant(tmp_path, postgres, yaml.safe_dump(site), variables) as plant:
         mlflow, prefect = (f"http://127.0.0.1:{plant.ports[name]}" for name in ("mlflow", "prefect"))
         plant.start("plant-worker")

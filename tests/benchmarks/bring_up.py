@@ -48,7 +48,6 @@ def main() -> int:
         }
         variables = {
             "FRAMES": name,
-            "MLFLOW_WORKER": "admin",
             "LINE_PRODUCT": products[0].product,
             "NAME": "localhost",
         }

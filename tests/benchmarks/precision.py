@@ -1,6 +1,6 @@
-"""What mixed precision changes: float16 in the backbone, as in `cuda-half`, against ONNX Runtime, on the CPU.
+"""Parity of engines: eager torch, and float16 in the backbone as in `cuda-half`, against ONNX Runtime, on the CPU.
 
-Run: python tests/benchmarks/precision.py [--frames 16]. It needs the real inspection images (see CONTRIBUTING).
+Run: python tests/benchmarks/precision.py. It needs the real inspection images (see CONTRIBUTING).
 
 Each part with its first four goldens and its provisional threshold; the CPU rounds as a GPU does, only slowly.
 """
@@ -27,7 +27,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 def frames_of(part: str, count: int) -> list[np.ndarray]:
     """`count` of its frames, spread over all kinds."""
     files = list_frames([DATA / part / "test"])
-    chosen = [files[index] for index in np.linspace(0, len(files) - 1, count).astype(int)]
+    chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)]
     return [read_frame(file).image for file in chosen]
 
 
@@ -60,7 +60,7 @@ def measure(part: str, count: int, home: Path) -> dict[str, float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--frames", type=int, default=10_000, help="of each part, at most; all by default")
     count = parser.parse_args().frames
     print("| part | frames | float32, largest difference | flips | float16 inside, largest difference | flips |")
     print("|---|---:|---:|---:|---:|---:|")
