@@ -10,6 +10,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from flows.site_addresses import address_problems
 from inspection.errors import GoldentwinError
 
 JOBS: Final = "gpu-pool"
@@ -137,6 +138,10 @@ def read_site(path: Path) -> Site:
         message = f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
         raise SiteError(message) from error
     _require_names(path, site)
+    problem = next(address_problems(site.lines), None)
+    if problem:
+        message = f"{path}: {problem}"
+        raise SiteError(message)
     return site
 
 
@@ -172,6 +177,15 @@ def deployments(site: Site) -> list[dict[str, Any]]:
 
 _REVIEW: Final = "Puts parts into the review queues and brings the answers back, for all products."
 _RETENTION: Final = "Lets what is older than the policy says age out."
+
+
+def wanted_queues(site: Site) -> dict[str, list[str]]:
+    """By work pool, the queues that workers have to serve."""
+    pools = [one["work_pool"] for one in deployments(site)]
+    return {
+        name: sorted({pool["work_queue_name"] for pool in pools if pool["name"] == name})
+        for name in sorted({pool["name"] for pool in pools})
+    }
 
 
 def _nights(site: Site) -> list[dict[str, Any]]:

@@ -41,6 +41,20 @@ def read_secret_files() -> None:
             os.environ[name] = _secret(name, Path(file))
 
 
+def secret_of(name: str) -> str:
+    """What stands in the file that `NAME_FILE` names, else in the variable `NAME`.
+
+    Raises:
+        SecretFileError: neither is there, or the file can't be read or is empty.
+    """
+    if file := os.environ.get(f"{name}_FILE"):
+        return _secret(name, Path(file))
+    if not (value := os.environ.get(name)):
+        message = f"neither {name} nor {name}_FILE is set; set one of them where the line runs"
+        raise SecretFileError(message)
+    return value
+
+
 def without_password(text: str) -> str:
     """Hide user and password of every address in `text`."""
     return _ADDRESS.sub("://***@", text)

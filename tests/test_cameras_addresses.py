@@ -149,3 +149,17 @@ def test_cameras_can_be_named_without_the_extras() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_password_comes_from_where_the_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a variable, or from the file that NAME_FILE names; signs that an address can't have are written so."""
+    source = "rtsp://line:${CAMERA_SECRET}@10.0.0.7/live?x=${CAMERA_SECRET}"
+    with pytest.raises(CameraSetupError, match="CAMERA_SECRET_FILE"):
+        open_camera(source)
+    monkeypatch.setenv("CAMERA_SECRET", "a/b@c")
+    camera = open_camera(source)
+    assert camera.name == "rtsp://10.0.0.7/live"
+    assert camera._address == "rtsp://line:a%2Fb%40c@10.0.0.7/live?x=${CAMERA_SECRET}"
+    (tmp_path / "secret").write_text("geheim\n")
+    monkeypatch.setenv("CAMERA_SECRET_FILE", str(tmp_path / "secret"))
+    assert open_camera(source)._address.startswith("rtsp://line:geheim@")

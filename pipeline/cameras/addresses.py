@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pipeline.cameras.aravis import AravisCamera
 from pipeline.cameras.folder import FolderCamera
@@ -19,6 +19,7 @@ from pipeline.cameras.simulated import SimulatedCamera
 from pipeline.cameras.trigger import Outage
 from pipeline.cameras.video_file import VideoFileCamera
 from pipeline.reading import FRAME_SUFFIXES
+from pipeline.secret_files import SecretFileError, secret_of
 
 if TYPE_CHECKING:
     from pipeline.cameras.camera import Camera
@@ -29,6 +30,7 @@ ACCEPTED = (
 )
 STREAMS = frozenset({"rtsp", "rtsps", "http", "https", "udp"})
 _DEVICE = re.compile(r"(?:/dev/video|usb:)([0-9]{1,3})")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SIZE = re.compile(r"([0-9]{2,5})x([0-9]{2,5})")
 
 
@@ -42,7 +44,7 @@ def open_camera(source: str) -> Camera:
         CameraSetupError: it is no address of a camera, or an option is unknown or has no such value.
     """
     if source.partition("://")[0].lower() in STREAMS:
-        return _stream(source)
+        return _stream(_with_secrets(source))
     if os.path.exists(source) and not _DEVICE.fullmatch(source):  # noqa: PTH110 - any text may be asked for
         return _path(source, _Options(source, ""))
     place, _, query = source.partition("?")
@@ -69,6 +71,21 @@ def open_camera(source: str) -> Camera:
         return _path(place, options)
     options.finish()
     return camera
+
+
+def _with_secrets(source: str) -> str:
+    """`${NAME}` before the host is what stands in that variable, or in the file that NAME_FILE names."""
+    scheme, _, rest = source.partition("://")
+    user, at, place = rest.rpartition("@") if "@" in rest.split("/", 1)[0] else ("", "", rest)
+    return f"{scheme}://{_VARIABLE.sub(_secret, user)}{at}{place}"
+
+
+def _secret(named: re.Match[str]) -> str:
+    name = named[1]
+    try:
+        return quote(secret_of(name), safe="")
+    except SecretFileError as error:
+        raise CameraSetupError(str(error)) from error
 
 
 def _stream(source: str) -> Camera:

@@ -46,6 +46,20 @@ def open_sink(address: str, *, line: str) -> Sink:
     raise SignalAddressError(message)
 
 
+def require_signal_address(address: str) -> None:
+    """Refuse what can't be a receiver's address anywhere; files and variables that it names are not looked for.
+
+    Raises:
+        SignalAddressError: the address is none of the known forms.
+    """
+    scheme = address.partition(":")[0].lower()
+    if scheme in {"mqtt", "mqtts", "http", "https", "opc.tcp"}:
+        parse(address)
+    elif address != "log:" and not (scheme == "file" and address.partition(":")[2]):
+        message = f"the signal's address is none that is known; write one of\n{FORMS}"
+        raise SignalAddressError(message)
+
+
 def _file_sink(address: str, *, line: str) -> FileSink:
     """`file:PATH` and `file://PATH` alike; a path may be relative or begin with `~`."""
     place, _, query = address.partition(":")[2].partition("?")
