@@ -31,6 +31,10 @@ def examine_processor(_workspace: Workspace) -> list[Finding]:
     if fewer:
         detail = f"{there} cores, but {', '.join(f'{name}={os.environ[name]}' for name in fewer)}"
         return [warn("processor", detail, f"unset {' '.join(fewer)}, or set it to {there}, unless cores are shared")]
+    wish = os.environ.get("GOLDENTWIN_CORES", "")
+    if wish and not (wish.isdecimal() and int(wish) > 0):
+        detail = f"GOLDENTWIN_CORES={wish} is no number of cores, so all {there} are used"
+        return [warn("processor", detail, "set GOLDENTWIN_CORES to a whole number, or unset it")]
     asked = " by GOLDENTWIN_CORES" if os.environ.get("GOLDENTWIN_CORES") else ""
     return [ok("processor", f"{there} {'core' if there == 1 else 'cores'}{asked}, no setting that limits threads")]
 

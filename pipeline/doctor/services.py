@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import urllib.error
@@ -19,6 +20,11 @@ from pipeline.workspace import Workspace
 ANSWER_SECONDS = 5.0
 FASTAPI_WITH_PREFECT_3_8 = ((0, 150), (0, 151))  # from, before
 SERVER_ERROR = 500
+REFUSED = frozenset({401, 403})
+MLFLOW_SCHEMES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", ""}) | {
+    f"{database}+{driver}"
+    for database, driver in (("postgresql", "psycopg2"), ("postgresql", "psycopg"), ("mysql", "pymysql"))
+}
 
 
 def examine_mlflow(workspace: Workspace) -> list[Finding]:
@@ -26,11 +32,14 @@ def examine_mlflow(workspace: Workspace) -> list[Finding]:
     installed = _installed("mlflow")
     if installed is None:
         return [fail("mlflow", "not installed", REINSTALL)]
-    from pipeline.tracking.connection import is_server, require_reachable, tracking_uri  # noqa: PLC0415 - may be broken
+    from pipeline.tracking.connection import is_server, require_login, tracking_uri  # noqa: PLC0415 - may be broken
 
     uri = tracking_uri(workspace)
+    if urlsplit(uri).scheme not in MLFLOW_SCHEMES:
+        detail = f"MLflow knows no address like {without_password(uri)}: what is logged waits in the outbox"
+        return [warn("mlflow", detail, "mend MLFLOW_TRACKING_URI, as http://host:5000")]
     try:
-        require_reachable(uri)
+        require_login(workspace)
     except TrackingError as error:
         detail, remedy = with_remedy(error, "mend MLFLOW_TRACKING_URI")
         return [warn("mlflow", f"{without_password(detail)}: what is logged waits in the outbox", remedy)]
@@ -52,8 +61,8 @@ def examine_prefect(_workspace: Workspace) -> list[Finding]:
         return [ok("prefect", f"{installed}, ephemeral: a server is started for each run")]
     problem_there = _prefect_server_problem(url)
     if problem_there:
-        remedy = "start it with `goldentwin ui` or `prefect server start`, or unset PREFECT_API_URL"
-        return [fail("prefect", f"{installed}, but the server at {without_password(url)}: {problem_there}", remedy)]
+        detail, remedy = problem_there
+        return [fail("prefect", f"{installed}, but the server at {without_password(url)}: {detail}", remedy)]
     return [ok("prefect", f"{installed}, server at {without_password(url)} answers")]
 
 
@@ -78,18 +87,25 @@ def _fastapi_problem(prefect: str) -> Finding | None:
     return None
 
 
-def _prefect_server_problem(url: str) -> str | None:
+def _prefect_server_problem(url: str) -> tuple[str, str] | None:
+    """What is wrong, and the remedy."""
     if urlsplit(url).scheme not in {"http", "https"}:
-        return "no http address"
+        return "no http address", "mend PREFECT_API_URL, as http://host:4200/api"
     if not url.endswith("/api"):
-        return "the address must end in /api"
+        return "the address must end in /api", "mend PREFECT_API_URL"
+    login = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    basic = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+    start = "start it with `goldentwin ui` or `prefect server start`, or mend or unset PREFECT_API_URL"
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http(s) only
+        request = urllib.request.Request(f"{url}/admin/version", headers=basic)  # noqa: S310 - http(s) only
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the same
             answer.read(1)
-    except urllib.error.HTTPError as error:  # below 500 it lives: it may want a password that Prefect knows
-        return f"status {error.code}" if error.code >= SERVER_ERROR else None
+    except urllib.error.HTTPError as error:
+        if error.code in REFUSED:
+            return f"it refuses this login ({error.code})", "set PREFECT_API_AUTH_STRING to what the server has"
+        return (f"status {error.code}", start) if error.code >= SERVER_ERROR else None
     except (OSError, ValueError) as error:
-        return f"no answer ({getattr(error, 'reason', error)})"
+        return f"no answer ({getattr(error, 'reason', error)})", start
     return None
 
 

@@ -84,6 +84,27 @@ def require_reachable(uri: str) -> None:
         raise TrackingError(message)
 
 
+def require_login(workspace: Workspace) -> None:
+    """Ask an MLflow server for something that only its users get; a database is taken to be there.
+
+    Raises:
+        TrackingError: the server does not answer, or does not let this user in.
+    """
+    uri = tracking_uri(workspace)
+    if not is_server(uri):
+        return
+    with connected(workspace) as client:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see `connected`
+
+        try:
+            client.search_experiments(max_results=1)
+        except MlflowException as error:
+            if refused := access_refused(error, uri):
+                raise refused from None
+            message = f"MLflow at {without_password(uri)} does not answer as MLflow does; mend MLFLOW_TRACKING_URI"
+            raise TrackingError(message) from None
+
+
 def access_refused(error: MlflowException, uri: str) -> TrackingError | None:
     """What to say where MLflow did not let this user in, or not do that; None where the error is another one."""
     status = error.get_http_status_code()  # type: ignore[no-untyped-call]
