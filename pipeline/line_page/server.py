@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -19,7 +20,6 @@ from pipeline.line_page.guard import Guard, is_loopback, own_names
 from pipeline.line_page.reading import LineReader, ShownLine
 
 if TYPE_CHECKING:
-    import asyncio
     from types import TracebackType
 
 HOST: Final = "127.0.0.1"
@@ -29,7 +29,7 @@ SHORTEST_TOKEN: Final = 16
 _PORTS_TRIED: Final = 20
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 5.0
-_SOON_SECONDS: Final = 1.0
+_SOON_SECONDS: Final = 3.0  # more than the graceful second of uvicorn, also on a busy machine
 _MOST_CONNECTIONS: Final = 64
 _SILENCE_SECONDS: Final = 10.0
 
@@ -88,7 +88,7 @@ class PageServer:
         listening = _bound(self._host, self._wanted_port)
         self.port = int(listening.getsockname()[1])
         guard = Guard(page_app(self._readers), names=self._names, token=self._token, port=self.port)
-        server = uvicorn.Server(_config(guard))
+        server = _Server(_config(guard))
         thread = threading.Thread(target=server.run, args=([listening],), name="line page", daemon=True)
         thread.start()
         self._server, self._thread = server, thread
@@ -137,6 +137,16 @@ class _Connection(H11Protocol):
     def _end_silent(self) -> None:
         if self.cycle is None:
             self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn leaves connections open that came while it was shutting down, or that it gave up waiting for."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # in which they are closed
 
 
 def _config(guard: Guard) -> uvicorn.Config:
