@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from answering_server import answering
 
 from pipeline.doctor import machine, services
 from pipeline.doctor.finding import Finding, Status
@@ -21,22 +20,12 @@ def closed_server() -> Iterator[str]:
     """A server that is well, and answers nobody but `LOGIN`."""
     wanted = f"Basic {base64.b64encode(LOGIN.encode()).decode()}"
 
-    class Closed(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            well = self.path.endswith("/health") or self.headers.get("Authorization") == wanted
-            self.send_response(200 if well else 401)
-            self.end_headers()
-            self.wfile.write(b'"3.8"' if well else b"You are not authenticated.")
+    def answer(path: str, login: str) -> tuple[int, bytes]:
+        well = path.endswith("/health") or login == wanted
+        return (200, b'"3.8"') if well else (401, b"You are not authenticated.")
 
-        do_POST = do_GET  # noqa: N815 - http.server's name
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with answering(answer) as address:
+        yield address
 
 
 def the_only(findings: list[Finding]) -> Finding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from answering_server import answering
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -38,21 +38,9 @@ def free_port() -> int:
 
 @pytest.fixture
 def prefect_server() -> Iterator[str]:
-    """The address of a server that answers `/api/health` like Prefect's."""
-
-    class Health(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/api/health" else 404)
-            self.end_headers()
-            self.wfile.write(b"true")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/api"
-        server.shutdown()
+    """The address of a server that lives like Prefect's."""
+    with answering(lambda _path, _login: (200, b"true")) as address:
+        yield f"{address}/api"
 
 
 def test_a_home_that_is_a_file_fails(workspace: Workspace) -> None:

@@ -21,10 +21,6 @@ ANSWER_SECONDS = 5.0
 FASTAPI_WITH_PREFECT_3_8 = ((0, 150), (0, 151))  # from, before
 SERVER_ERROR = 500
 REFUSED = frozenset({401, 403})
-MLFLOW_SCHEMES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", ""}) | {
-    f"{database}+{driver}"
-    for database, driver in (("postgresql", "psycopg2"), ("postgresql", "psycopg"), ("mysql", "pymysql"))
-}
 
 
 def examine_mlflow(workspace: Workspace) -> list[Finding]:
@@ -32,10 +28,10 @@ def examine_mlflow(workspace: Workspace) -> list[Finding]:
     installed = _installed("mlflow")
     if installed is None:
         return [fail("mlflow", "not installed", REINSTALL)]
-    from pipeline.tracking.connection import is_server, require_login, tracking_uri  # noqa: PLC0415 - may be broken
+    from pipeline.tracking.connection import is_server, is_tracking_uri, require_login, tracking_uri  # noqa: PLC0415 - may be broken
 
     uri = tracking_uri(workspace)
-    if urlsplit(uri).scheme not in MLFLOW_SCHEMES:
+    if not is_tracking_uri(uri):
         detail = f"MLflow knows no address like {without_password(uri)}: what is logged waits in the outbox"
         return [warn("mlflow", detail, "mend MLFLOW_TRACKING_URI, as http://host:5000")]
     try:

@@ -27,6 +27,7 @@ def open_sink(address: str, *, line: str) -> Sink:
     Raises:
         SignalAddressError: the address is none of the known forms, or something in it is missing or wrong.
     """
+    require_signal_address(address)
     scheme = address.partition(":")[0].lower()
     if address == "log:":
         return LogSink(line=line)
@@ -40,10 +41,7 @@ def open_sink(address: str, *, line: str) -> Sink:
         from pipeline.signals.webhook_sink import webhook_sink  # noqa: PLC0415 - the same
 
         return webhook_sink(parse(address), line=line)
-    if scheme == "opc.tcp":
-        return _opcua_sink(address, line=line)
-    message = f"the signal's address is none that is known; write one of\n{FORMS}"
-    raise SignalAddressError(message)
+    return _opcua_sink(address, line=line)
 
 
 def require_signal_address(address: str) -> None:
@@ -55,7 +53,7 @@ def require_signal_address(address: str) -> None:
     scheme = address.partition(":")[0].lower()
     if scheme in {"mqtt", "mqtts", "http", "https", "opc.tcp"}:
         parse(address)
-    elif address != "log:" and not (scheme == "file" and address.partition(":")[2]):
+    elif scheme != "file" and address != "log:":
         message = f"the signal's address is none that is known; write one of\n{FORMS}"
         raise SignalAddressError(message)
 

@@ -65,6 +65,14 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+def is_tracking_uri(uri: str) -> bool:
+    """Whether `uri` is of a kind that MLflow has: a server, a folder, a database by any driver, or Databricks."""
+    from mlflow.store.db.db_types import DATABASE_ENGINES  # noqa: PLC0415 - takes seconds
+
+    kind = uri.partition(":")[0] if ":" in uri else "file"
+    return kind.partition("+")[0] in {"http", "https", "file", "databricks", *DATABASE_ENGINES}
+
+
 def require_reachable(uri: str) -> None:
     """Ask an MLflow server for a sign of life, for `PROBE_SECONDS` at most; a database is taken to be there.
 
